@@ -1,0 +1,84 @@
+"""The words actors exchange: exit reasons, Down, Exit, Timeout, Ignore.
+
+Pure; floor 0. References in these messages are typed `Any` here because the reference lives on a higher floor;
+it is always an `actorlab.ActorRef`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+NORMAL = "normal"
+SHUTDOWN = "shutdown"
+KILLED = "killed"
+KILL = "kill"
+NOPROC = "noproc"
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """Exit reason: a handler, `__init__` or `on_start` raised. `traceback` is text, from where it happened."""
+
+    error: str
+    traceback: str = ""
+
+    def __str__(self) -> str:
+        return f"crashed: {self.error}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied:
+    """Exit reason: the worker process died under the actor.
+
+    `why` is how: `SIGKILL`, `SIGSEGV`, `exit 3`, `hung`, `oom_killed`, `recycled`. `incident` numbers worker deaths
+    within a node, so that all that died together can be seen together.
+    """
+
+    worker: int
+    why: str
+    incident: int = 0
+
+    def __str__(self) -> str:
+        return f"worker {self.worker} died ({self.why})"
+
+
+ExitReason = str | tuple[str, Any] | Crashed | WorkerDied
+"""`"normal"`, `"shutdown"`, `("shutdown", anything)`, `"killed"`, `"noproc"`, Crashed, WorkerDied, or any text."""
+
+
+def is_clean(reason: object) -> bool:
+    """Whether a transient child that exits so is left alone: `normal`, `shutdown` and `("shutdown", …)` are.
+
+    >>> is_clean("normal"), is_clean(("shutdown", "too cold")), is_clean("killed")
+    (True, True, False)
+    """
+    return reason in (NORMAL, SHUTDOWN) or (isinstance(reason, tuple) and len(reason) == 2 and reason[0] == SHUTDOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """What a monitor delivers, once: the watched incarnation ended, or never was (`noproc`)."""
+
+    ref: Any
+    reason: ExitReason
+    monitor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """What a link delivers to an actor that traps exits."""
+
+    ref: Any
+    reason: ExitReason
+
+
+@dataclass(frozen=True, slots=True)
+class Timeout:
+    """What a receive time-out delivers."""
+
+    after_s: float = 0.0
+
+
+class Ignore(Exception):
+    """Raised in `__init__` or `on_start`: do not start me, and do not count it as a failure. The starter gets None."""
