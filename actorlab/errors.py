@@ -18,13 +18,20 @@ parameters; a test round-trips them all).
     ├── RemoteError               stands in for a handler's exception that cannot travel
     ├── StartError                an actor, supervisor, worker or node that did not start
     │   ├── InitTimeout
-    │   └── WorkerStartError
+    │   ├── WorkerStartError
+    │   └── AlreadyRunning        a live node of that name exists
     ├── SpecError                 (also ValueError) a child or supervisor specification that makes no sense
     ├── ConfigError               (also ValueError) a configuration file, with every problem found
     ├── NameTaken                 a live actor owns the name
+    ├── InvalidName               (also ValueError) a string that cannot be a name
+    ├── InvalidMetadata           (also ValueError) metadata that are no small, picklable mapping
+    ├── RegistryOwned             another live process writes this registry
     ├── NoSuchChild               a supervisor knows no child of that name
+    ├── CorpusError               a folder that cannot be searched, or holds nothing to search
     └── SharedMemoryError
         ├── SharedMemoryFull      (also OSError) not enough room: needed, free, where
+        │   └── PoolFull          a context pool's quota is used up
+        ├── SegmentGone           what a handle or message points to was dropped
         ├── SegmentCorrupt        bytes that are not what their header claims
         ├── UnsafeDirectory       a directory somebody else may write to
         └── TableFull             the node table has no slot left for another actor
@@ -63,7 +70,7 @@ class ActorDied(CallError, pykka.ActorDeadError):
             "unknown": "its handler may have run",
             "handled": "its handler had finished",
         }
-        return f"{self.actor} is dead ({self.reason}): {ran[self.delivery]}"
+        return f"{self.actor} is dead ({self.reason}): {ran[self.args[2]]}"
 
 
 class CallTimeout(CallError, pykka.Timeout):
@@ -208,6 +215,10 @@ class WorkerStartError(StartError):
     """A worker process did not become ready."""
 
 
+class AlreadyRunning(StartError):
+    """A live node has that name. Nothing was started: use the running one, stop it, or choose another name."""
+
+
 class SpecError(ActorlabError, ValueError):
     """A child, supervisor or mailbox specification that makes no sense. Nothing was started."""
 
@@ -243,6 +254,38 @@ class NameTaken(ActorlabError):
         return f"the name {name!r} belongs to {owner}: stop it first, or choose another name"
 
 
+class InvalidName(ActorlabError, ValueError):
+    """A string that cannot be a name. Nothing was registered."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(name, why)
+
+    def __str__(self) -> str:
+        name, why = self.args
+        return f"{name!r} cannot be a name: {why}"
+
+
+class InvalidMetadata(ActorlabError, ValueError):
+    """Metadata that are no small, picklable mapping. Nothing was changed."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+
+    def __str__(self) -> str:
+        return f"cannot keep the metadata of a name: {self.args[0]}; nothing was changed"
+
+
+class RegistryOwned(ActorlabError):
+    """Another live process writes this registry. Nothing was changed."""
+
+    def __init__(self, where: str, pid: int) -> None:
+        super().__init__(where, pid)
+
+    def __str__(self) -> str:
+        where, pid = self.args
+        return f"the registry in {where} is written by process {pid}: it can be adopted when that process has ended"
+
+
 class NoSuchChild(ActorlabError):
     """A supervisor knows no child of that name."""
 
@@ -254,6 +297,17 @@ class NoSuchChild(ActorlabError):
         return f"{supervisor} has no child {name!r}" + (f"; it has {', '.join(known)}" if known else "")
 
 
+class CorpusError(ActorlabError):
+    """A folder that cannot be searched, or holds nothing to search: which, why, and what to do."""
+
+    def __init__(self, folder: str, why: str, remedy: str) -> None:
+        super().__init__(folder, why, remedy)
+        self.folder, self.why, self.remedy = folder, why, remedy
+
+    def __str__(self) -> str:
+        return f"{self.folder}: {self.why}; nothing was indexed: {self.remedy}"
+
+
 class SharedMemoryError(ActorlabError):
     """Something is wrong with memory shared between processes."""
 
@@ -263,6 +317,7 @@ class SharedMemoryFull(SharedMemoryError, OSError):
 
     def __init__(self, what: str, needed_bytes: int, free_bytes: int, where: str) -> None:
         super().__init__(what, needed_bytes, free_bytes, where)
+        self.needed_bytes, self.free_bytes = needed_bytes, free_bytes
         self.args = (what, needed_bytes, free_bytes, where)  # OSError rewrites args
 
     def __reduce__(self) -> tuple[type[SharedMemoryFull], tuple[object, ...]]:
@@ -274,6 +329,28 @@ class SharedMemoryFull(SharedMemoryError, OSError):
             f"no room for {what}: {needed:,} bytes needed, {free:,} free in {where}; nothing was written. "
             "Enlarge it (docker run --shm-size=1g), or set a directory with room (runtime_dir)"
         )
+
+
+class PoolFull(SharedMemoryFull):
+    """A context pool's quota does not suffice; nothing was stored."""
+
+    def __str__(self) -> str:
+        what, needed, free, where = self.args
+        return (
+            f"no room for {what}: {needed:,} bytes needed, {free:,} free in pool {where}; nothing was stored: "
+            "drop a handle, or raise the pool's max_bytes"
+        )
+
+
+class SegmentGone(SharedMemoryError):
+    """What a handle or a message points to is no longer there: it was dropped, or its node has ended."""
+
+    def __init__(self, what: str, path: str) -> None:
+        super().__init__(what, path)
+
+    def __str__(self) -> str:
+        what, path = self.args
+        return f"{what} is gone: there is no {path} any more; whoever still maps it keeps it"
 
 
 class SegmentCorrupt(SharedMemoryError):

@@ -1,0 +1,249 @@
+"""Actor and ProcessActor: what users subclass. Genuine `pykka.Actor`s, bound to their cell by `__new__`.
+
+Edge (they act through their kernel); the public face of the actor floor. `al.Actor` has OTP's rule (an unhandled
+exception ends the actor, its supervisor decides), `al.ProcessActor` Pykka's (an `ask` error is an answer). Users need
+not call `super().__init__()`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, ClassVar, Self, TypeVar
+
+import pykka
+
+from ..message import NORMAL
+from . import current, pykka_actor
+from .behaviour import check_names
+from .cell import DEAD, ENDING, Cell
+from .future import Future
+from .lifecycle import StartRequest
+from .mailbox import DEFAULT_MAILBOX, Mailbox
+from .placement import Placement
+from .ref import ActorRef, Inbox
+from .timers import Timer
+
+T = TypeVar("T")
+B = TypeVar("B", bound="Actor")
+
+
+class Actor(pykka.Actor):
+    """An actor with OTP's rule.
+
+    Class attributes say how it is run: `blocking` (its handlers block: it gets a thread of its own), `reply_errors`
+    (exceptions that are answers, not crashes), `on_restart` (`"keep"` its queue over a crash, Akka's rule, or
+    `"drop"` it, OTP's), `redeliver` (how often a message that was in hand when the worker died is tried again).
+    """
+
+    is_base: ClassVar[bool] = True
+    pykka_rule: ClassVar[bool] = False
+    blocking: ClassVar[bool] = False
+    reply_errors: ClassVar[tuple[type[BaseException], ...]] = ()
+    on_restart: ClassVar[str] = "keep"
+    redeliver: ClassVar[int] = 0
+
+    _cell: Cell | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.__dict__.get("is_base"):
+            check_names(cls)
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        obj = super().__new__(cls)
+        cell = pykka_actor.take_cell()
+        if cell is not None:
+            obj._cell = cell
+        return obj
+
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        pass
+
+    @classmethod
+    def start(cls, *args: Any, **kwargs: Any) -> ActorRef[Self]:
+        """Start one in the current node, or in an embedded one in this process; return when it is ready, or raise."""
+        runtime = current.runtime_here()
+        if runtime is None:
+            runtime = current.make_embedded()
+        return runtime.start_default(cls, args, kwargs)
+
+    # -- who am I -----------------------------------------------------------------------------------------------
+
+    def _mine(self) -> Cell:
+        cell = self._cell
+        if cell is None:
+            name = type(self).__name__
+            raise RuntimeError(f"{name} was constructed, not started: use {name}.start(…)")
+        return cell
+
+    @property
+    def ref(self) -> ActorRef[Self]:
+        """This actor's reference."""
+        cell = self._mine()
+        return cell.kernel.runtime.ref_at(cell.address, cell.behaviour.path)
+
+    @property
+    def node(self) -> Any:
+        """The node, as seen from here: spawn, whereis, register."""
+        return self._mine().kernel.runtime.node
+
+    @property
+    def exit_reason(self) -> Any:
+        """Why this actor ends: for `on_stop` and `on_failure`."""
+        extra = self._mine().extra
+        return extra.reason if extra is not None else None
+
+    @property
+    def trap_exit(self) -> bool:
+        """Whether exit signals from linked actors come as `Exit` messages instead of ending this one."""
+        extra = self._mine().extra
+        return extra is not None and extra.trap_exit
+
+    @trap_exit.setter
+    def trap_exit(self, value: bool) -> None:
+        self._mine().more().trap_exit = value
+
+    # -- what an actor does to others ---------------------------------------------------------------------------
+
+    def spawn(
+        self,
+        actor: type[B],
+        *args: Any,
+        name: str | None = None,
+        mailbox: Mailbox = DEFAULT_MAILBOX,
+        placement: Placement | None = None,
+        link: bool = False,
+        init_timeout_s: float | None = 5.0,
+        **kwargs: Any,
+    ) -> ActorRef[B]:
+        """Start an actor, by default in this one's own worker; return when it is ready, or raise StartError."""
+        cell = self._mine()
+        request = StartRequest(
+            actor, args, kwargs, name, mailbox, 0, init_timeout_s, actor.redeliver, 0, cell.address if link else 0
+        )
+        ref: ActorRef[B] = cell.kernel.runtime.start_from(cell, request, placement)
+        return ref
+
+    def link(self, ref: ActorRef[Any]) -> None:
+        """Link with another actor: when one ends other than normally, the other is sent an exit signal."""
+        cell = self._mine()
+        self._in_kernel(cell.kernel.signals.link, cell, ref.address)
+
+    def unlink(self, ref: ActorRef[Any]) -> None:
+        """Take a link back."""
+        cell = self._mine()
+        self._in_kernel(cell.kernel.signals.unlink, cell, ref.address)
+
+    def monitor(self, ref: ActorRef[Any]) -> int:
+        """Watch another actor: one `Down` comes when this incarnation of it ends, at once if it is gone (P7)."""
+        cell = self._mine()
+        return self._in_kernel(cell.kernel.signals.monitor, cell, ref.address)
+
+    def demonitor(self, monitor: int) -> None:
+        """Stop watching."""
+        cell = self._mine()
+        self._in_kernel(cell.kernel.signals.demonitor, cell, monitor)
+
+    def exit(self, ref: ActorRef[Any], reason: Any = "shutdown") -> None:
+        """Send an exit signal to another actor; `"kill"` cannot be trapped."""
+        self._mine().kernel.runtime.signal(ref.address, ("exit", ref.address, self._mine().address, reason, "exit"))
+
+    def stop(self, reason: Any = NORMAL) -> None:
+        """End this actor after the handler that runs now; messages that wait are left for the next incarnation."""
+        cell = self._mine()
+        self._in_kernel(cell.kernel.endings.end_soon, cell, reason)
+
+    # -- timers -------------------------------------------------------------------------------------------------
+
+    def send_after(self, delay_s: float, message: Any) -> Timer:
+        """Send this actor `message` in `delay_s` seconds, unless this incarnation ends before."""
+        return self._timer(delay_s, message, None)
+
+    def send_interval(self, interval_s: float, message: Any) -> Timer:
+        """Send this actor `message` every `interval_s` seconds until cancelled or this incarnation ends."""
+        return self._timer(interval_s, message, interval_s)
+
+    def _timer(self, delay_s: float, message: Any, interval_s: float | None) -> Timer:
+        cell = self._mine()
+        return self._in_kernel(cell.kernel.lifecycle.set_timer, cell, delay_s, message, interval_s)
+
+    def cancel(self, timer: Timer) -> bool:
+        """Cancel a timer; return whether its message was still to come."""
+        live, timer.live = timer.live, False
+        return live
+
+    def _in_kernel(self, function: Callable[..., T], *args: Any) -> T:
+        """Call in the kernel's thread and return the result: at once, or from a blocking actor's thread by asking."""
+        kernel = self._mine().kernel
+        if current.kernel_here() is kernel:
+            return function(*args)
+        done: Future[T] = Future("the kernel")
+
+        def do() -> None:
+            try:
+                done.reply(function(*args))
+            except BaseException as error:
+                done.fail(error)
+
+        kernel.post(do)
+        return done.get()
+
+    # -- Pykka's view -------------------------------------------------------------------------------------------
+
+    @property
+    def actor_ref(self) -> ActorRef[Self]:
+        """Pykka's name for `ref`."""
+        return self.ref
+
+    @property
+    def actor_urn(self) -> str:  # type: ignore[override]
+        """Pykka's name for the actor: a URN."""
+        cell = self._cell
+        if cell is not None:
+            return cell.kernel.runtime.urn_of(cell.address)
+        urn: str = self.__dict__.setdefault("_urn", current.new_urn())
+        return urn
+
+    @property
+    def actor_inbox(self) -> Any:  # type: ignore[override]
+        """Pykka's inbox."""
+        return Inbox(self.ref)
+
+    @property
+    def actor_stopped(self) -> threading.Event:  # type: ignore[override]
+        """Set when the actor has stopped."""
+        extra = self._mine().more()
+        if extra.stopped is None:
+            extra.stopped = threading.Event()
+            if self._mine().phase in (DEAD, ENDING):
+                extra.stopped.set()
+        return extra.stopped
+
+    @staticmethod
+    def _create_actor_inbox() -> Any:
+        raise TypeError("an actorlab actor's inbox is its kernel's: start it with start() or spawn()")
+
+    @staticmethod
+    def _create_future() -> Future[Any]:
+        return Future()
+
+    def _start_actor_loop(self) -> None:
+        raise TypeError("an actorlab actor is run by its kernel: start it with start() or spawn()")
+
+
+class ProcessActor(Actor):
+    """An actor with Pykka's rule, and a thread of its own, because Pykka programs block.
+
+    An exception in answer to an `ask` (or proxy call) goes to the caller and the actor lives on; after a `tell` it
+    runs `on_failure` and stops. Set `blocking = False` where handlers never block.
+    """
+
+    is_base: ClassVar[bool] = True
+    pykka_rule: ClassVar[bool] = True
+    blocking: ClassVar[bool] = True
+
+    def stop(self, reason: Any = NORMAL) -> None:
+        """Stop when the messages that are queued now are done."""
+        cell = self._mine()
+        self._in_kernel(cell.kernel.endings.stop, cell.address, reason, None)

@@ -1,0 +1,243 @@
+"""Admission: the door of every mailbox of a kernel, where bounds are judged.
+
+Edge (one kernel's thread, but for `send_from_outside`); used by references, the kernel and the worker. The
+receiver's kernel is the only judge, so depth never exceeds capacity (P3). What waits for room waits *outside*, in
+order of arrival, unaccepted; whoever waits there for longer than its deadline is told MailboxFull and gone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ActorDied, CallTimeout, MailboxFull
+from .cell import DEAD, IDLE, NO_MAIL, Cell
+from .envelope import ASK, CALL, CAST, LAST_KIND, STOP, TELL
+from .future import Future
+from .waiting import LocalCall, give_way
+
+if TYPE_CHECKING:
+    from .scheduler import Kernel
+
+BRAKE = 64
+
+
+class Waiter:
+    """Somebody at the door of a full mailbox. Claimed once: by admission, by refusal or by the deadline."""
+
+    __slots__ = ("_claim", "future", "wheel")
+
+    def __init__(self, what: str) -> None:
+        self.future: Future[None] = Future(what)
+        self._claim = [None]
+        self.wheel: Any = None
+
+    def claim(self) -> bool:
+        """Whether the caller is the first to decide. From any thread (a pop is atomic)."""
+        try:
+            self._claim.pop()
+        except IndexError:
+            return False
+        return True
+
+
+class Admission:
+    """The doors of one kernel's mailboxes."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    def open_mailbox(self, cell: Cell) -> deque[Any]:
+        """Return the cell's mailbox, building it if it has none; the oldest empty ones are dropped for it."""
+        mailbox = cell.mailbox
+        if mailbox is NO_MAIL:
+            mailbox = cell.mailbox = deque()
+            cell.brake = min(BRAKE, cell.bounds.capacity)
+            warm = self._kernel.warm
+            warm.append(cell)
+            if len(warm) > 4096:
+                old = warm.popleft()
+                if old.phase == IDLE and not old.mailbox:
+                    old.mailbox = NO_MAIL
+                    old.brake = 0
+                elif old.phase != DEAD:
+                    warm.append(old)
+        return mailbox
+
+    def admit(self, cell: Cell, envelope: Any, waiter: Waiter | None) -> bool:
+        """Take `envelope` in, or deal with it as the mailbox says. Return whether it was accepted now.
+
+        A refusal reaches the sink (MailboxFull, ActorDied) or the dead letters. With `block` it stays outside.
+        """
+        if cell.phase == DEAD:
+            self.refuse(cell, envelope, waiter, ActorDied(cell.name, str(cell.more().reason), "never"), "no_actor")
+            return False
+        mailbox = self.open_mailbox(cell)
+        extra = cell.extra
+        capacity = cell.bounds.capacity
+        if len(mailbox) < capacity and (extra is None or not extra.waiting):
+            mailbox.append(envelope)
+            if len(mailbox) == capacity:
+                self._kernel.lifecycle.say_full(cell, True)
+            self._kernel.ready(cell)
+            if waiter is not None and waiter.claim():
+                waiter.future.reply(None)
+            return True
+        overflow = cell.bounds.overflow
+        if overflow == "block":
+            extra = cell.more()
+            if extra.waiting is None:
+                extra.waiting = deque()
+            extra.waiting.append((envelope, waiter))
+            if envelope[0] == CALL:
+                envelope[-1].waiting_in = cell
+            return False
+        full = MailboxFull(cell.name, capacity, overflow)
+        if overflow == "drop_old":
+            self._drop(cell, mailbox.popleft(), full)
+            mailbox.append(envelope)
+            if waiter is not None and waiter.claim():
+                waiter.future.reply(None)
+            return True
+        self.refuse(cell, envelope, waiter, full, "dropped" if overflow == "drop_new" else "mailbox_full")
+        return False
+
+    def refill(self, cell: Cell) -> None:
+        """There is room again: let in who waits outside, in order."""
+        extra = cell.extra
+        assert extra is not None and extra.waiting is not None
+        waiting, mailbox, capacity = extra.waiting, cell.mailbox, cell.bounds.capacity
+        while waiting and len(mailbox) < capacity:
+            envelope, waiter = waiting.popleft()
+            if waiter is not None and not waiter.claim():
+                continue  # it gave up
+            mailbox.append(envelope)
+            if envelope[0] == CALL:
+                envelope[-1].waiting_in = None
+            if waiter is not None:
+                waiter.future.reply(None)
+        if not waiting:
+            extra.waiting = None
+
+    def send(self, cell: Cell, envelope: Any) -> None:
+        """Send from this kernel's own thread: parks the handler for room, or raises MailboxFull."""
+        kernel = self._kernel
+        if cell.phase == DEAD:
+            raise ActorDied(kernel.runtime.ref(cell.address).label, "noproc", "never")
+        mailbox = self.open_mailbox(cell)
+        bounds = cell.bounds
+        extra = cell.extra
+        n = len(mailbox)
+        if n < bounds.capacity and (extra is None or not extra.waiting):
+            mailbox.append(envelope)
+            if n + 1 == bounds.capacity:
+                kernel.lifecycle.say_full(cell, True)
+            kernel.ready(cell)
+            if n >= BRAKE:
+                give_way(kernel)
+            return
+        if bounds.overflow == "reject" or (bounds.overflow == "block" and cell is kernel.current):
+            raise MailboxFull(cell.name, bounds.capacity, bounds.overflow)
+        if bounds.overflow != "block":
+            self.admit(cell, envelope, None)
+            return
+        if not kernel.in_handler():
+            raise MailboxFull(cell.name, bounds.capacity, bounds.overflow)
+        waiter = Waiter(f"room in the mailbox of {cell.name}")
+        self.admit(cell, envelope, waiter)
+        self.wait_at_door(cell, waiter)
+
+    def wait_at_door(self, cell: Cell, waiter: Waiter) -> None:
+        """Wait until admitted, at most as long as the mailbox says, then MailboxFull."""
+        try:
+            waiter.future.get(timeout=cell.bounds.timeout_s)
+        except CallTimeout:
+            if waiter.claim():
+                raise MailboxFull(cell.name, cell.bounds.capacity, cell.bounds.overflow) from None
+            waiter.future.get(timeout=1.0)  # decided this very moment
+
+    def send_from_outside(self, cell: Cell, envelope: Any) -> None:
+        """Send from another thread of this process: through the kernel's inbox, waiting for its verdict if need be."""
+        kernel = self._kernel
+        if cell.phase == DEAD:
+            raise ActorDied(kernel.runtime.ref(cell.address).label, "noproc", "never")
+        bounds = cell.bounds
+        nearly_full = len(cell.mailbox) + len(kernel.inbox) + 1 >= bounds.capacity
+        if not nearly_full or bounds.overflow.startswith("drop"):
+            kernel.post(self.admit, cell, envelope, None)
+            return
+        waiter = Waiter(f"room in the mailbox of {cell.name}")
+        kernel.post(self.admit, cell, envelope, waiter)
+        self.wait_at_door(cell, waiter)
+
+    def give_up(self, sink: LocalCall) -> None:
+        """A call's deadline passed: MailboxFull if it still waits at a door, else CallTimeout."""
+        cell = sink.waiting_in
+        if cell is not None and cell.extra is not None and cell.extra.waiting:
+            waiting = cell.extra.waiting
+            for item in waiting:
+                if item[0][-1] is sink:
+                    waiting.remove(item)
+                    sink.fail(MailboxFull(cell.name, cell.bounds.capacity, cell.bounds.overflow))
+                    return
+        sink.fail(CallTimeout(sink.what, sink.timeout_s or 0.0))
+
+    # -- refusing ---------------------------------------------------------------------------------------------
+
+    def _drop(self, cell: Cell, envelope: Any, full: MailboxFull) -> None:
+        self.refuse(cell, envelope, None, full, "dropped")
+
+    def refuse(self, cell: Cell, envelope: Any, waiter: Waiter | None, error: BaseException, reason: str) -> None:
+        """Do not take `envelope`: tell whoever waits for it, and record a dead letter."""
+        kernel = self._kernel
+        kernel.lifecycle.count_dead(cell)
+        if envelope[0] > LAST_KIND:
+            assert kernel.inlet is not None
+            kernel.inlet.drop(envelope, reason, error)
+            return
+        kind = envelope[0]
+        if kind == STOP:
+            if envelope[2] is not None:
+                envelope[2].reply(None)
+            return
+        if waiter is not None:
+            if waiter.claim():
+                waiter.future.fail(error)
+            if kind == TELL or kind == CAST:
+                return  # the sender was told
+        if kind == CALL or kind == ASK:
+            envelope[-1].fail(error)
+        kernel.runtime.dead_letters.add(cell.name, cell.address, describe(envelope), reason)
+
+    def clear(self, cell: Cell, reason: str, error: BaseException) -> None:
+        """Nobody will handle what waits inside and outside: dead letters, and the callers are told."""
+        mailbox = cell.mailbox
+        while mailbox:
+            self.refuse(cell, mailbox.popleft(), None, error, reason)
+        extra = cell.extra
+        if extra is not None and extra.waiting:
+            waiting, extra.waiting = extra.waiting, None
+            for envelope, waiter in waiting:
+                if waiter is None or waiter.claim():
+                    if waiter is not None:
+                        waiter.future.fail(error)
+                    self.refuse(cell, envelope, None, error, reason)
+
+
+def describe(envelope: Any) -> str:
+    """Say what a message was, for dead letters and crash reports."""
+    kind = envelope[0]
+    if kind == CALL or kind == CAST:
+        args = ", ".join([*map(_short, envelope[2]), *(f"{k}={_short(v)}" for k, v in envelope[3].items())])
+        return f"{'call' if kind == CALL else 'cast'} {envelope[1]}({args})"
+    if kind == STOP:
+        return "stop"
+    return f"{'ask' if kind == ASK else 'tell'} {_short(envelope[1])}" if len(envelope) > 1 else str(kind)
+
+
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception as error:
+        return f"<{type(value).__name__}, whose repr fails: {type(error).__name__}>"
+    return text if len(text) <= 60 else text[:57] + "…"

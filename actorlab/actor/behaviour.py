@@ -1,0 +1,93 @@
+"""Behaviour: what a kernel knows of an actor class, worked out once a class.
+
+Pure; used by the kernel. Callable from outside are the public methods defined below `al.Actor`; the hooks and the
+names that `al.Actor` itself needs are not.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pykka
+
+HOOKS = frozenset({"on_start", "on_receive", "on_stop", "on_failure", "on_exit"})
+
+RESERVED = frozenset(
+    {
+        "ref", "node", "spawn", "link", "unlink", "monitor", "demonitor", "trap_exit", "exit", "send_after",
+        "send_interval", "cancel", "exit_reason", "actor_ref", "actor_urn", "actor_inbox", "actor_stopped", "start",
+        "stop",
+    }
+)  # fmt: skip
+
+
+class Behaviour:
+    """What the kernel knows of one actor class."""
+
+    __slots__ = (
+        "blocking",
+        "cls",
+        "keep_mail",
+        "label",
+        "path",
+        "public",
+        "pykka_rule",
+        "redeliver",
+        "reply_errors",
+        "supervisor",
+    )  # fmt: skip
+
+    def __init__(self, cls: type[Any]) -> None:
+        self.cls = cls
+        self.label = cls.__name__
+        self.path = f"{cls.__module__}:{cls.__qualname__}"
+        self.blocking = bool(getattr(cls, "blocking", False))
+        self.pykka_rule = bool(getattr(cls, "pykka_rule", False))
+        self.reply_errors: tuple[type[BaseException], ...] = tuple(getattr(cls, "reply_errors", ()))
+        self.keep_mail = getattr(cls, "on_restart", "keep") == "keep"
+        self.redeliver = int(getattr(cls, "redeliver", 0))
+        self.supervisor = bool(getattr(cls, "is_supervisor", False))
+        self.public: dict[str, Callable[..., Any]] = {}
+        for base in reversed(cls.__mro__):
+            if base is object or base is pykka.Actor or vars(base).get("is_base"):
+                continue  # al.Actor, what is above it, and our other base classes
+            for name, value in vars(base).items():
+                if name.startswith("_") or name in HOOKS or name in RESERVED:
+                    continue
+                function = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+                if not callable(function) or inspect.isclass(function):
+                    self.public.pop(name, None)
+                elif isinstance(value, (staticmethod, classmethod)):
+                    self.public[name] = _bound_late(name)
+                else:
+                    self.public[name] = function
+
+
+class Unknown:
+    """Stands in for the class of an actor that died with its worker and is not restarted yet."""
+
+
+def behaviour_at(path: str) -> Behaviour:
+    """Return a behaviour that only knows its class's path, for a husk."""
+    behaviour = Behaviour(Unknown)
+    behaviour.path = path
+    behaviour.label = path.rpartition(":")[2]
+    return behaviour
+
+
+def _bound_late(name: str) -> Callable[..., Any]:
+    def call(obj: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(obj, name)(*args, **kwargs)
+
+    return call
+
+
+def check_names(cls: type[Any]) -> None:
+    """Raise TypeError when a class redefines a name that `al.Actor` itself needs."""
+    taken = sorted(RESERVED & vars(cls).keys())
+    if taken:
+        raise TypeError(
+            f"{cls.__qualname__} redefines {', '.join(taken)}, which al.Actor itself needs: choose another name"
+        )

@@ -1,0 +1,46 @@
+"""Envelope: what lies in a mailbox, and the kinds of things that travel between actors.
+
+Pure; used by the kernel, references and the node. Inside a kernel an envelope is a plain tuple whose first item is
+its kind, because a tuple is the cheapest thing Python can build:
+
+    (TELL, message)   (CAST, method, args, kwargs)   (ASK, message, sink)   (CALL, method, args, kwargs, sink)
+    (STOP, reason, sink | None)   (END, reason, error | None)   (INFO, message)
+    (INIT, request, sink)   (JOB, function, sink)
+
+or a message still pickled in its lane, as the lane's reader handed it on: `(dest, corr, kind, flags, block, length)`.
+Its first item is an address, so it is above every kind; `corr >> 56` is the sender's process. A *sink* is where the
+answer goes: anything with `reply(value)`, `fail(error)` and `chain`, the addresses that wait for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+TELL = 1
+CAST = 2
+ASK = 3
+CALL = 4
+STOP = 5  # stop when the messages before it are done
+REPLY = 6
+FAIL = 7
+CONTROL = 8  # for the kernel itself; may carry a correlation id
+INFO = 9  # a message that capacity does not bound: Down, Exit, timers, a supervisor's news
+SIGNAL = 10  # exit, link, monitor: acted on by the kernel, never seen by the actor as such
+END = 11  # terminate now, ahead of the messages that wait; never travels
+INIT = 12  # build the actor; never travels
+JOB = 13  # work of the kernel's own that may park; never travels
+
+LAST_KIND = 255
+"""A first item above this is an address: the envelope lies in a lane."""
+
+Chain = tuple[int, ...]
+
+
+class Sink(Protocol):
+    """Where an answer goes. Exactly one of the two methods is called, once; later ones are counted and dropped."""
+
+    chain: Chain
+
+    def reply(self, value: Any) -> None: ...
+
+    def fail(self, error: BaseException) -> None: ...

@@ -1,0 +1,204 @@
+"""Future: an answer that is on its way; blocking, parking or awaitable, as the place it is used in needs.
+
+Edge (threads and event loops); what `request`, `ask` and proxies return. A genuine `pykka.Future`. `get` parks a
+handler's greenlet, blocks a foreign thread on a lock, and is refused where it would block an event loop of ours;
+`await` never blocks any loop. Settled exactly once (P6): a later answer is counted in `late` and dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from _thread import allocate_lock
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, TypeVar, cast
+
+import pykka
+
+from ..errors import CallTimeout
+from . import current
+from .envelope import Chain
+from .waiting import wait_for
+
+T = TypeVar("T")
+
+PENDING, VALUE, ERROR = 0, 1, 2
+
+ExcInfo = tuple[Any, Any, Any]
+
+
+class Future(pykka.Future[T]):
+    """An answer on its way. Any thread may settle it, any number may wait."""
+
+    late = 0
+    """How many answers in this process came after their future had been settled or given up."""
+
+    def __init__(self, what: str = "a future", chain: Chain = ()) -> None:
+        self._get_hook = None
+        self.state = PENDING
+        self._outcome: Any = None
+        self._waiters: list[Callable[[], object]] = []
+        self.chain = chain
+        self.waiting_in: Any = None  # the full mailbox at whose door its question waits
+        self.corr = 0  # its number among the questions to other processes
+        self.what = what
+
+    def __repr__(self) -> str:
+        return f"<actorlab.Future of {self.what}: {('pending', 'value', 'error')[self.state]}>"
+
+    # -- settling: the Sink protocol ------------------------------------------------------------------------
+
+    def reply(self, value: Any) -> None:
+        """Settle with a value, unless settled."""
+        self._settle(VALUE, value)
+
+    def fail(self, error: BaseException) -> None:
+        """Settle with an exception, unless settled."""
+        self._settle(ERROR, error)
+
+    def _settle(self, state: int, outcome: Any) -> None:
+        if self.state:
+            Future.late += 1
+            return
+        self._outcome = outcome
+        self.state = state
+        waiters = self._waiters
+        # A waiter appends itself, then looks at `state`; we set `state`, then pop. Each pop is atomic, so whichever
+        # order the two threads take, every waiter is called once.
+        while waiters:
+            try:
+                wake = waiters.pop()
+            except IndexError:
+                return
+            wake()
+
+    def on_settled(self, wake: Callable[[], object]) -> None:
+        """Call `wake` (from whatever thread settles) once there is an outcome; at once if there is one."""
+        self._waiters.append(wake)
+        if self.state:
+            try:
+                self._waiters.remove(wake)
+            except ValueError:
+                return  # the settling thread took it
+            wake()
+
+    def forget(self, wake: Callable[[], object]) -> None:
+        """Take back `on_settled`."""
+        try:
+            self._waiters.remove(wake)
+        except ValueError:
+            pass
+
+    # -- Pykka's spelling -----------------------------------------------------------------------------------
+
+    def set(self, value: T | None = None) -> None:
+        """Settle with a value; an error if it was settled or has a hook."""
+        self._must_be_free()
+        self._settle(VALUE, value)
+
+    def set_exception(self, exc_info: ExcInfo | None = None) -> None:
+        """Settle with the exception in hand, or the one given as a `sys.exc_info()` triple."""
+        self._must_be_free()
+        kind, error, traceback = exc_info or sys.exc_info()
+        if error is None:
+            error = kind() if kind is not None else RuntimeError("set_exception without an exception")
+        self._settle(ERROR, error.with_traceback(traceback) if traceback is not None else error)
+
+    def set_get_hook(self, func: Callable[[float | None], T]) -> None:
+        """Compute the value by `func(timeout)` when it is first asked for."""
+        self._must_be_free()
+        self._get_hook = func
+
+    def _must_be_free(self) -> None:
+        if self.state or self._get_hook is not None:
+            raise pykka_full()
+
+    def get(self, *, timeout: float | None = None) -> T:
+        """Wait for the outcome, at most `timeout` seconds (None: without end); return it or raise it.
+
+        Raises CallTimeout (a pykka.Timeout) when the time is up: the answer may still come and can be asked for again.
+        """
+        if not self.state:
+            hook = self._get_hook
+            if hook is not None:
+                value = hook(timeout)
+                if not self.state:
+                    self._settle(VALUE, value)
+            else:
+                self._wait(timeout)
+        if self.state == VALUE:
+            return cast("T", self._outcome)
+        raise self._outcome
+
+    def outcome(self) -> tuple[int, Any]:
+        """Return (PENDING | VALUE | ERROR, value or exception) without waiting."""
+        return self.state, self._outcome
+
+    def _wait(self, timeout: float | None) -> None:
+        kernel = current.kernel_here()
+        if kernel is not None:
+            wait_for(kernel, self, timeout)
+            return
+        runtime = current.runtime_here()
+        if runtime is not None and runtime.wait_in_foreign_thread(self, timeout):
+            return
+        lock = allocate_lock()
+        lock.acquire()
+        self.on_settled(lock.release)
+        if not lock.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+            self.forget(lock.release)
+            if not self.state:
+                raise CallTimeout(self.what, timeout or 0.0)
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        """Wait without blocking any event loop."""
+        if not self.state:
+            loop = asyncio.get_running_loop()
+            if self._get_hook is not None:
+                # a hook may block, and nothing says how: it gets a thread, the loop goes on
+                yield from loop.run_in_executor(None, self._swallow_get).__await__()
+            else:
+                done = loop.create_future()
+
+                def settled() -> None:
+                    if not done.done():
+                        done.set_result(None)
+
+                def wake() -> None:
+                    try:
+                        loop.call_soon_threadsafe(settled)
+                    except RuntimeError:
+                        pass  # that loop has been closed meanwhile
+
+                self.on_settled(wake)
+                try:
+                    yield from done.__await__()
+                finally:
+                    self.forget(wake)
+        return self.get(timeout=0)
+
+    def _swallow_get(self) -> None:
+        try:
+            self.get()
+        except BaseException as error:
+            if not self.state:
+                self._settle(ERROR, error)
+
+    def join(self, *futures: pykka.Future[Any]) -> Future[Iterable[Any]]:
+        """Return a future of the list of all outcomes, under one deadline for them together."""
+        joined: Future[Iterable[Any]] = Future("joined futures")
+
+        def gather(timeout: float | None) -> list[Any]:
+            end = None if timeout is None else time.monotonic() + timeout
+            return [f.get(timeout=None if end is None else max(0.0, end - time.monotonic())) for f in (self, *futures)]
+
+        joined.set_get_hook(gather)
+        return joined
+
+
+def pykka_full() -> Exception:
+    """The error of a future that is set twice: Pykka's is queue.Full, kept so that its users' handlers work."""
+    import queue
+
+    return queue.Full("the future has been set already")

@@ -1,0 +1,226 @@
+"""Hub: the loop of a kernel's thread; asyncio's selector on one side, run queue, lanes and timers on the other.
+
+Edge (epoll, a thread). The scheduler *is* the selector of its asyncio loop: when asyncio asks "what is ready?", the
+hub runs actors until nothing is, and only then sleeps. So a message costs no trip through asyncio, async handlers
+are ordinary tasks of an ordinary loop, and one epoll call waits for both. Actors run inside `select`; whatever they
+hand to the loop (tasks, timers) makes `select` return.
+
+Sleeping: poll briefly while traffic is recent, yielding the core each turn; then say "asleep", look once more, and
+sleep in epoll. An idle kernel costs no CPU.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import selectors
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .scheduler import Kernel
+
+LOOP_NS = 2_000_000
+RECENT_NS = 500_000
+POLL_NS = 60_000
+LONGEST_SLEEP_S = 1.0
+
+
+class _Selector(selectors.BaseSelector):
+    """The asyncio loop's selector: whatever asyncio registers, plus our own wake-ups, in one epoll."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._inner = selectors.DefaultSelector()
+        self._hub = hub
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        return self._inner.register(fileobj, events, data)
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._inner.unregister(fileobj)
+
+    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        return self._inner.modify(fileobj, events, data)
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        return self._inner.get_map()
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        return self._hub.turn(timeout)
+
+    def poll(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait in epoll; return asyncio's events, having consumed our own."""
+        events = self._inner.select(timeout)
+        if not events:
+            return events
+        ours = [key for key, _ in events if isinstance(key.data, _Wake)]
+        if not ours:
+            return events
+        for key in ours:
+            key.data.clear()
+        return [event for event in events if not isinstance(event[0].data, _Wake)]
+
+
+class _Wake:
+    """A descriptor of ours in the loop's epoll, and how to quieten it."""
+
+    __slots__ = ("clear",)
+
+    def __init__(self, clear: Callable[[], object]) -> None:
+        self.clear = clear
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """asyncio's loop, telling the hub when it has been given something to do."""
+
+    wanted = True
+
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+        self.wanted = True
+        return super().call_soon(callback, *args, context=context)
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+        self.wanted = True
+        return super().call_at(when, callback, *args, context=context)
+
+
+class Hub:
+    """The loop of one kernel's thread."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._selector = _Selector(self)
+        self.loop: _Loop = _Loop(self._selector)
+        self._eventfd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._asleep = False
+        self._last_work_ns = 0
+        self._gap_ns = RECENT_NS * 10
+        self._selector.register(self._eventfd, selectors.EVENT_READ, _Wake(self._quieten))
+        self.rescues = 0
+
+    def watch(self, descriptor: int, clear: Callable[[], object]) -> None:
+        """Wake up when `descriptor` becomes readable; `clear` makes it unreadable again."""
+        self._selector.register(descriptor, selectors.EVENT_READ, _Wake(clear))
+
+    def unwatch(self, descriptor: int) -> None:
+        """Take back `watch`."""
+        self._selector.unregister(descriptor)
+
+    def run(self) -> None:
+        """Run until `stop`, then close the loop."""
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+        finally:
+            try:
+                pending = asyncio.all_tasks(self.loop)
+                for task in pending:
+                    task.cancel()
+                if pending:
+                    self._kernel.stopping = True
+                    self.loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+                self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            finally:
+                asyncio.set_event_loop(None)
+                self._selector.unregister(self._eventfd)
+                self.loop.close()
+                os.close(self._eventfd)
+                self._eventfd = -1
+
+    def stop(self) -> None:
+        """Have `run` return. From any thread."""
+        try:
+            self.loop.call_soon_threadsafe(self.loop.stop)
+        except RuntimeError:
+            pass  # closed already
+
+    def wake(self) -> None:
+        """Make the hub look at its inbox. From any thread."""
+        # The sleeper sets the flag, then looks at the inbox; the sender appends, then looks at the flag. Under the
+        # interpreter's lock these are in one order, so one of the two sees the other.
+        if self._asleep:
+            self._asleep = False
+            try:
+                os.eventfd_write(self._eventfd, 1)
+            except OSError:
+                pass  # the hub has ended
+
+    def _quieten(self) -> None:
+        try:
+            os.eventfd_read(self._eventfd)
+        except BlockingIOError:
+            pass
+
+    def turn(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Run actors until asyncio has something to do or `timeout` (s) has passed; return asyncio's events."""
+        kernel, loop = self._kernel, self.loop
+        inbox, runq, resumable, yielded = kernel.inbox, kernel.runq, kernel.resumable, kernel.yielded
+        inlet = kernel.inlet
+        timers, deadlines = kernel.timers, kernel.deadlines
+        clock = time.perf_counter_ns
+        start = clock()
+        until = None if timeout is None else start + int(timeout * 1e9)
+        loop.wanted = False
+        while True:
+            while inbox:
+                function, args = inbox.popleft()
+                function(*args)
+            if inlet is not None and inlet.poll():
+                now = clock()
+                self._gap_ns = now - self._last_work_ns
+                self._last_work_ns = now
+            if runq or resumable or yielded:
+                kernel.run_slice()
+            for timer in timers.due():
+                kernel.lifecycle.fire(timer)
+            deadlines.expire()
+            if loop.wanted or kernel.stopping:
+                return self._selector.poll(0)
+            now = clock()
+            if until is not None and now >= until:
+                return self._selector.poll(0)
+            if runq or resumable or yielded or inbox:
+                if now - start > LOOP_NS:
+                    return self._selector.poll(0)
+                continue
+            events = self._rest(until, now)
+            if events or (until is not None and clock() >= until):
+                return events
+
+    def _rest(self, until: int | None, now: int) -> list[tuple[selectors.SelectorKey, int]]:
+        """Nothing is ready: poll the lanes for a moment if traffic is recent, then sleep."""
+        kernel = self._kernel
+        inlet = kernel.inlet
+        if inlet is not None and self._gap_ns < RECENT_NS:
+            stop = self._last_work_ns + POLL_NS
+            has_news = inlet.has_news
+            yield_core = os.sched_yield
+            clock = time.perf_counter_ns
+            inbox = kernel.inbox
+            while clock() < stop:
+                if has_news() or inbox:
+                    return []
+                yield_core()
+        nap = LONGEST_SLEEP_S
+        if until is not None:
+            nap = min(nap, (until - now) / 1e9)
+        for at in (kernel.timers.next_at(), kernel.deadlines.next_at()):
+            if at is not None:
+                nap = min(nap, at - kernel.timers.now())
+        if nap <= 0:
+            return []
+        self._asleep = True
+        try:
+            if inlet is not None and not inlet.sleep():
+                return []
+            if kernel.inbox:
+                return []
+            return self._selector.poll(nap)
+        finally:
+            self._asleep = False
+            if inlet is not None:
+                inlet.woke()

@@ -1,0 +1,362 @@
+"""ActorRef: how everybody else holds an actor; an address with manners. A genuine `pykka.ActorRef`.
+
+Edge (sends); what users hold, keep in state and put into messages. The two fast paths, to an actor of the same kernel
+from one of its handlers, are here; everything else goes the long way through `outbound`. A reference stays good
+across its actor's restarts (P8) and never reaches a stranger: the address carries the slot's generation.
+"""
+
+from __future__ import annotations
+
+import threading
+from _thread import get_ident
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+import pykka
+
+from ..errors import NodeGone
+from ..ids import home_of, show
+from . import current, outbound
+from .cell import IDLE, READY
+from .envelope import CAST, TELL
+from .future import Future
+from .pykka_messages import ActorStop
+from .waiting import call as local_call
+
+if TYPE_CHECKING:
+    from .cell import Cell
+    from .runtime import Runtime
+
+A = TypeVar("A", bound=pykka.Actor)
+A_co = TypeVar("A_co", covariant=True)
+
+CALL_TIMEOUT_S = 5.0
+
+
+class ActorRef(pykka.ActorRef[A]):
+    """A reference to an actor, in this process or another. Cheap to copy, to compare and to send."""
+
+    address: int
+    path: str
+    """The actor's class as `module:qualname`."""
+
+    if TYPE_CHECKING:
+        call: A
+        """`ref.call.method(…)`: send and wait for the answer, 5 s at most (`within` for another deadline)."""
+        cast: A
+        """`ref.cast.method(…)`: send, no answer."""
+        request: Request[A]
+        """`ref.request.method(…)` or `ref.request(Class.method, …)`: send; the answer is a Future."""
+
+    def __init__(self, runtime: Runtime, address: int, path: str, cell: Cell | None = None) -> None:
+        self._runtime = runtime
+        self.address = address
+        self.path = path
+        self._cell = cell
+
+    # -- who ------------------------------------------------------------------------------------------------
+
+    @property
+    def home(self) -> int:
+        """The kernel that hosts it: 0 the controller, a worker's number, or 255 for the user's own process."""
+        return home_of(self.address)
+
+    @property
+    def label(self) -> str:
+        """Class and address, as people read them."""
+        cell = self._cell
+        if cell is not None and cell.behaviour.pykka_rule:
+            return str(self)
+        return f"{self.path.rpartition('.')[2].rpartition(':')[2]} <{show(self.address)}>"
+
+    def __repr__(self) -> str:
+        return f"<ActorRef for {self}>"
+
+    def __str__(self) -> str:
+        return f"{self.path.rpartition('.')[2].rpartition(':')[2]} ({self.actor_urn})"
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, ActorRef)
+            and other.address == self.address
+            and other._runtime.node_id == self._runtime.node_id
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.address)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return revive, (self._runtime.node_id, self.address, self.path)
+
+    @property
+    def name(self) -> str | None:
+        """Its registered name, where this process can know it without asking."""
+        return self._runtime.name_of(self.address)
+
+    @property
+    def incarnation(self) -> int:
+        """How many times its supervisor has restarted it."""
+        return self._runtime.incarnation_of(self.address)
+
+    def is_alive(self) -> bool:
+        """Whether an incarnation lives or will come."""
+        return self._runtime.is_alive(self.address)
+
+    def statistics(self) -> Any:
+        """Read its books from the node table: state, depth, handled, failed, dead-lettered. Asks nobody."""
+        return self._runtime.statistics_of(self.address)
+
+    # -- actorlab's spelling ----------------------------------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        # `call`, `cast` and `request` are built when first used and then found by ordinary look-up
+        if name == "call":
+            facade: Any = Call(self, CALL_TIMEOUT_S)
+        elif name == "cast":
+            facade = Cast(self)
+        elif name == "request":
+            facade = Request(self)
+        else:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self.__dict__[name] = facade
+        return facade
+
+    def within(self, timeout_s: float | None) -> Within[A]:
+        """Return this reference with another deadline for `call`: `ref.within(1.0).call.add(2)`; None: no deadline."""
+        return Within(self, timeout_s)
+
+    def tell(self, message: Any) -> None:
+        """Send a message; no answer. Raises ActorDied, MailboxFull or NotSendable: then nothing was sent (P3)."""
+        cell = self._cell
+        if cell is not None and get_ident() == cell.ident:
+            mailbox = cell.mailbox
+            if len(mailbox) < cell.brake and message.__class__ is not ActorStop:
+                mailbox.append((TELL, message))
+                if cell.phase == IDLE:
+                    cell.phase = READY
+                    cell.kernel.runq.append(cell)
+                return
+        outbound.tell(self, message)
+
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
+        """Send a message and return what `on_receive` returns, waiting `timeout` seconds (None: without end).
+
+        With `block=False` return a Future at once.
+        """
+        future = outbound.ask(self, message, waits=block)
+        return future.get(timeout=timeout) if block else future
+
+    async def send(self, message: Any) -> None:
+        """`tell` for async handlers: waits for room without blocking the loop."""
+        await outbound.send_async(self, message)
+
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
+        """Stop the actor when the messages before this one are done. Return True, or False if it was dead already.
+
+        Supervised actors stop for good: the exit is `normal`, which only a permanent child survives.
+        """
+        asked = outbound.stop(self)
+        answer: Future[bool] = Future(f"the stop of {self.label}")
+
+        def settled() -> None:
+            state, outcome = asked.outcome()
+            if state == 2 and not isinstance(outcome, pykka.ActorDeadError):
+                answer.fail(outcome)
+            else:
+                answer.reply(state == 1)
+
+        asked.on_settled(settled)
+        return answer.get(timeout=timeout) if block else answer
+
+    def exit(self, reason: Any = "shutdown") -> None:
+        """Send an exit signal: `"kill"` cannot be trapped; any other reason ends an actor that does not trap exits."""
+        self._runtime.signal(self.address, ("exit", self.address, 0, reason, "exit"))
+
+    def proxy(self) -> Any:
+        """Return a Pykka proxy. Calls give futures; attributes can be read and set."""
+        from .proxy import make_proxy
+
+        return make_proxy(self)
+
+    def monitor(self) -> int:
+        """Watch it from the current handler's actor: a `Down` comes when this incarnation ends."""
+        return _own_actor("monitor").monitor(self)
+
+    def link(self) -> None:
+        """Link it with the current handler's actor: when one ends other than normally, so does the other."""
+        _own_actor("link").link(self)
+
+    # -- Pykka's view -----------------------------------------------------------------------------------------
+
+    @property
+    def actor_class(self) -> type[A]:  # type: ignore[override]
+        """The actor's class, imported if need be."""
+        cell = self._cell
+        return cast("type[A]", cell.behaviour.cls if cell is not None else self._runtime.class_of(self.path))
+
+    @property
+    def actor_urn(self) -> str:  # type: ignore[override]
+        """Pykka's name for it: a URN, stable for the actor's life."""
+        return self._runtime.urn_of(self.address)
+
+    @property
+    def actor_stopped(self) -> threading.Event:  # type: ignore[override]
+        """Something with `is_set()` and `wait(timeout)`."""
+        return self._runtime.stopped_event(self)
+
+    @property
+    def actor_inbox(self) -> Any:  # type: ignore[override]
+        """Pykka's inbox: `put(envelope)` sends."""
+        return Inbox(self)
+
+    def _actor_weakref(self) -> Any:
+        cell = self._cell
+        return cell.object if cell is not None else None
+
+
+class Inbox:
+    """What Pykka's own code may use as an actor's inbox."""
+
+    __slots__ = ("_ref",)
+
+    def __init__(self, ref: ActorRef[Any]) -> None:
+        self._ref = ref
+
+    def put(self, envelope: Any) -> None:
+        """Send Pykka's envelope, binding its future to the answer."""
+        if envelope.reply_to is None:
+            self._ref.tell(envelope.message)
+            return
+        answer, reply_to = outbound.ask(self._ref, envelope.message, waits=False), envelope.reply_to
+
+        def settled() -> None:
+            state, outcome = answer.outcome()
+            if state == 1:
+                reply_to.set(outcome)
+            else:
+                reply_to.set_exception((type(outcome), outcome, outcome.__traceback__))
+
+        answer.on_settled(settled)
+
+
+class Call:
+    """`ref.call`: methods that send and wait. Each is built once and then found by ordinary look-up."""
+
+    def __init__(self, ref: ActorRef[Any], timeout_s: float | None) -> None:
+        self.__dict__["_ref"] = ref
+        self.__dict__["_timeout_s"] = timeout_s
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        _public(self._ref, name)
+        ref, timeout_s = self._ref, self._timeout_s
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            cell = ref._cell
+            if cell is not None and get_ident() == cell.ident:
+                return local_call(cell.kernel, cell, name, args, kwargs, timeout_s)
+            return outbound.call(ref, name, args, kwargs, timeout_s)
+
+        self.__dict__[name] = call
+        return call
+
+
+class Cast:
+    """`ref.cast`: methods that send and do not wait."""
+
+    def __init__(self, ref: ActorRef[Any]) -> None:
+        self.__dict__["_ref"] = ref
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        _public(self._ref, name)
+        ref = self._ref
+
+        def send(*args: Any, **kwargs: Any) -> None:
+            cell = ref._cell
+            if cell is not None and get_ident() == cell.ident:
+                mailbox = cell.mailbox
+                if len(mailbox) < cell.brake:
+                    mailbox.append((CAST, name, args, kwargs))
+                    if cell.phase == IDLE:
+                        cell.phase = READY
+                        cell.kernel.runq.append(cell)
+                    return
+            outbound.cast(ref, name, args, kwargs)
+
+        self.__dict__[name] = send
+        return send
+
+
+class Request(Generic[A_co]):
+    """`ref.request`: methods that send and return a Future; or `ref.request(Class.method, …)`, typed."""
+
+    def __init__(self, ref: ActorRef[Any]) -> None:
+        self.__dict__["_ref"] = ref
+
+    def __call__(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+        return outbound.request(self._ref, method.__name__, args, kwargs)
+
+    def __getattr__(self, name: str) -> Callable[..., Future[Any]]:
+        _public(self._ref, name)
+        ref = self._ref
+
+        def send(*args: Any, **kwargs: Any) -> Future[Any]:
+            return outbound.request(ref, name, args, kwargs)
+
+        self.__dict__[name] = send
+        return send
+
+
+class Within(Generic[A]):
+    """A reference with another deadline."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, ref: ActorRef[A], timeout_s: float | None) -> None:
+        self.call: A = cast("A", Call(ref, timeout_s))
+
+
+def _public(ref: ActorRef[Any], name: str) -> None:
+    if name.startswith("_"):
+        raise AttributeError(f"{name!r} is private: public methods can be called")
+
+
+def _own_actor(what: str) -> Any:
+    cell = current.cell_here()
+    if cell is None or cell.object is None:
+        raise RuntimeError(f"ref.{what}() is for handlers: outside, use node.monitor(ref)")
+    return cell.object
+
+
+def revive(node_id: str, address: int, path: str) -> ActorRef[Any]:
+    """Rebuild a reference that came by message. One of a node that is not here can be held, not used."""
+    runtime = current.runtimes.get(node_id)
+    if runtime is None:
+        return ActorRef(GoneRuntime(node_id), address, path)
+    return runtime.ref_at(address, path)
+
+
+class GoneRuntime:
+    """Stands in for the runtime of a node that is not in this process: every use says so."""
+
+    kernels: dict[int, Any] = {}
+    strict_messages = False
+
+    def __init__(self, node_id: str) -> None:
+        self.node_id = node_id
+
+    def is_alive(self, address: int) -> bool:
+        return False
+
+    def urn_of(self, address: int) -> str:
+        return f"urn:actorlab:{self.node_id}:{show(address)}"
+
+    def name_of(self, address: int) -> None:
+        return None
+
+    def __getattr__(self, name: str) -> Any:
+        node_id = self.node_id
+
+        def refuse(*args: Any, **kwargs: Any) -> Any:
+            raise NodeGone(show(args[0].address if hasattr(args[0], "address") else args[0]) if args else "it", node_id)
+
+        return refuse

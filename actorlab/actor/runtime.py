@@ -1,0 +1,83 @@
+"""Runtime: what actors need of the node they live in, as protocols; the node fulfils them and is injected.
+
+Pure (types only); used by the kernel, references and futures. `Runtime` is one process's part of a node, `Inlet`
+the receiving end of a worker's lanes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from .cell import Cell
+    from .dead_letters import DeadLetters
+    from .future import Future
+    from .ref import ActorRef
+    from .scheduler import Kernel
+
+
+class Table(Protocol):
+    """A home's part of the node table, as its kernel writes it (see transport's node table)."""
+
+    words: Any
+
+
+class Inlet(Protocol):
+    """Where a kernel's messages from other processes come in."""
+
+    def poll(self) -> bool:
+        """Take what has arrived, at most a fixed number, and hand it on; return whether there was anything."""
+
+    def has_news(self) -> bool:
+        """Whether `poll` would find something. Cheap."""
+
+    def sleep(self) -> bool:
+        """Say "ring me"; return False if news came meanwhile (then do not sleep)."""
+
+    def woke(self) -> None:
+        """Say "no need to ring"."""
+
+    def open(self, cell: Cell, record: Any) -> Any:
+        """Unpickle the message that a lane's record stands for; return its envelope, None if it cannot be."""
+
+    def free(self, hand: int) -> None:
+        """Give a block back to its sender: `hand` is `sender's process << 16 | block`."""
+
+    def drop(self, record: Any, reason: str, error: BaseException) -> None:
+        """Dead-letter a message unhandled: tell its caller, if any, and free its block."""
+
+
+class Runtime(Protocol):
+    """One process's part of a node."""
+
+    node_id: str
+    kernels: dict[int, Kernel]
+    dead_letters: DeadLetters
+    strict_messages: bool
+
+    def table(self, home: int) -> Any:
+        """Return the node table of `home`."""
+
+    def ref(self, address: int) -> ActorRef[Any]:
+        """Return a reference to whatever lives at `address`."""
+
+    def send(self, ref: ActorRef[Any], kind: int, body: Any, sink: Any, timeout_s: float | None) -> None:
+        """Send to an actor in another process; park or block for room, at most as long as its mailbox says."""
+
+    def signal(self, address: int, signal: tuple[Any, ...]) -> None:
+        """Send a signal to the kernel of `address`; never waits, never fails."""
+
+    def control(self, home: int, operation: str, *args: Any) -> Future[Any]:
+        """Ask the kernel of `home` to do something; the answer is a future."""
+
+    def wait_in_foreign_thread(self, future: Future[Any], timeout_s: float | None) -> bool:
+        """Wait for a future in a thread that is no kernel's, helping the lanes along; False: wait yourself."""
+
+    def register(self, name: str, address: int, metadata: Any = None) -> None:
+        """Register a name; parks or blocks. Raises NameTaken."""
+
+    def ended(self, cell: Cell) -> None:
+        """An actor of this process is gone for good: free its names."""
+
+    def crashed(self, cell: Cell, what: str, error: BaseException) -> None:
+        """Report a crash to the user's log."""

@@ -1,0 +1,167 @@
+"""Signals: links, monitors and exits between actors, of this kernel and of others.
+
+Edge (one kernel's thread); used by actors, endings and the node. Links are symmetric, monitors one-way with one Down
+(P7). A target that is gone answers at once with `noproc`. When a whole worker died, nobody is left there to send its
+exits and Downs: `home_died` delivers them from what is known here.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from ..message import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, Down, Exit
+from .cell import DEAD, HELD, Cell
+from .endings import ChildExit
+from .future import Future
+
+if TYPE_CHECKING:
+    from .scheduler import Kernel
+
+
+class Signals:
+    """Links and monitors of one kernel's actors."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._monitor_ids = count(1)
+        self._outside: dict[int, tuple[int, Future[Any]]] = {}
+        self.social: set[Cell] = set()  # those with links or monitors of their own: told when a worker dies
+
+    def link(self, cell: Cell, other: int) -> None:
+        """Link both ways."""
+        extra = cell.more()
+        if extra.links is None:
+            extra.links = set()
+        if other not in extra.links and other != cell.address:
+            extra.links.add(other)
+            self.social.add(cell)
+            self._kernel.runtime.signal(other, ("link", other, cell.address))
+
+    def unlink(self, cell: Cell, other: int) -> None:
+        """Take a link back, both ways."""
+        extra = cell.extra
+        if extra is not None and extra.links and other in extra.links:
+            extra.links.discard(other)
+            self._kernel.runtime.signal(other, ("unlink", other, cell.address))
+
+    def monitor(self, cell: Cell, target: int) -> int:
+        """Watch `target`; return the monitor's number."""
+        extra = cell.more()
+        if extra.watching is None:
+            extra.watching = {}
+        number = self._kernel.home << 48 | next(self._monitor_ids)
+        extra.watching[number] = target
+        self.social.add(cell)
+        self._kernel.runtime.signal(target, ("monitor", target, cell.address, number))
+        return number
+
+    def demonitor(self, cell: Cell, number: int) -> None:
+        """Stop watching; a Down that has not been delivered yet will not be."""
+        extra = cell.extra
+        if extra is not None and extra.watching:
+            target = extra.watching.pop(number, 0)
+            if target:
+                self._kernel.runtime.signal(target, ("demonitor", target, number))
+
+    def signal(self, signal: tuple[Any, ...]) -> None:
+        """Act on a signal that arrived for an actor of this kernel."""
+        operation, to = signal[0], signal[1]
+        cell = self._kernel.cells.get(to)
+        if cell is not None and cell.phase == DEAD:
+            cell = None
+        tell = self._kernel.runtime.signal
+        if operation == "exit":
+            if cell is not None:
+                self._exit_signal(cell, *signal[2:])
+        elif operation == "down":
+            self._down(cell, *signal[2:])
+        elif operation == "child_exit":
+            if cell is not None:
+                self._kernel.lifecycle.inform(cell, ChildExit(*signal[2:]))
+        elif operation == "inform":
+            if cell is not None:
+                self._kernel.lifecycle.inform(cell, signal[2])
+        elif operation == "monitor":
+            if cell is None:
+                tell(signal[2], ("down", signal[2], to, signal[3], NOPROC))
+            else:
+                extra = cell.more()
+                if extra.monitors is None:
+                    extra.monitors = {}
+                extra.monitors[signal[3]] = signal[2]
+        elif operation == "demonitor":
+            if cell is not None and cell.extra is not None and cell.extra.monitors:
+                cell.extra.monitors.pop(signal[2], None)
+        elif operation == "link":
+            if cell is None:
+                tell(signal[2], ("exit", signal[2], to, NOPROC, "link"))
+            else:
+                extra = cell.more()
+                if extra.links is None:
+                    extra.links = set()
+                extra.links.add(signal[2])
+                self.social.add(cell)
+        elif operation == "unlink" and cell is not None and cell.extra is not None and cell.extra.links:
+            cell.extra.links.discard(signal[2])
+
+    def _exit_signal(self, cell: Cell, source: int, reason: Any, mode: str) -> None:
+        extra = cell.more()
+        if mode == "link":
+            if extra.links is None or source not in extra.links:
+                return  # unlinked meanwhile
+            extra.links.discard(source)
+        if mode == "exit" and reason == KILL:
+            self._kernel.endings.kill(cell, KILLED)
+        elif extra.trap_exit:
+            self._kernel.lifecycle.inform(cell, Exit(self._kernel.runtime.ref(source) if source else None, reason))
+        elif reason == NORMAL and mode == "link":
+            pass
+        else:
+            self._kernel.endings.end_soon(cell, reason)
+
+    def _down(self, cell: Cell | None, target: int, number: int, reason: Any) -> None:
+        kernel = self._kernel
+        if cell is None:
+            watcher = self._outside.pop(number, None)
+            if watcher is not None:
+                watcher[1].reply(Down(kernel.runtime.ref(target), reason, number))
+            return
+        extra = cell.extra
+        if extra is None or not extra.watching or extra.watching.pop(number, 0) != target:
+            return  # demonitored, or delivered already when the target's worker died
+        self._kernel.lifecycle.inform(cell, Down(kernel.runtime.ref(target), reason, number))
+
+    def watch_from_outside(self, target: int, future: Future[Any]) -> None:
+        """Settle `future` with the Down of `target`: what `node.monitor` does."""
+        kernel = self._kernel
+        number = kernel.home << 48 | next(self._monitor_ids)
+        self._outside[number] = (target, future)
+        nobody = kernel.home << 56
+        kernel.runtime.signal(target, ("monitor", target, nobody, number))
+
+    def home_died(self, home: int, reason: Any) -> None:
+        """All actors of `home` died at once: deliver the Downs and exits they can no longer send.
+
+        Children of a supervisor that lived there end too; whoever restarts it has it start them anew.
+        """
+        for cell in tuple(self._kernel.cells.values()):
+            if cell.parent and cell.parent >> 56 == home:
+                cell.parent = 0
+                if cell.phase == HELD and cell.object is None:
+                    self._kernel.endings.finalize(cell, reason)
+                else:
+                    self._kernel.endings.end_soon(cell, SHUTDOWN)
+        for cell in tuple(self.social):
+            extra = cell.extra
+            if extra is None or cell.phase == DEAD:
+                continue
+            for number, target in tuple((extra.watching or {}).items()):
+                if target >> 56 == home:
+                    self._down(cell, target, number, reason)
+            for other in tuple(extra.links or ()):
+                if other >> 56 == home:
+                    self._exit_signal(cell, other, reason, "link")
+        for number, (target, _) in tuple(self._outside.items()):
+            if target >> 56 == home:
+                self._down(None, target, number, reason)

@@ -1,0 +1,250 @@
+"""Schema: every table of a configuration file, every key with its type, bounds and meaning.
+
+Pure declarations, and the only list of keys there is: `read` checks files by it, `actorlab check --explain` prints it.
+Types are msgspec's (`Annotated[int, Meta(ge=1)]`, `Literal[…]`) or the kinds of values.py. Defaults are not repeated:
+what a file does not say is left to the class that a table ends in (`of`), and `explain` looks them up there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from ..actor import Mailbox, Overflow
+from ..ids import MAX_INDEX, MAX_WORKERS
+from ..node import LogLevel, NodeOptions, RegistryBackend, RegistryOptions
+from ..supervision import (
+    AutoShutdown,
+    Backoff,
+    ChildSpec,
+    DynamicSupervisor,
+    PartitionSupervisor,
+    Restart,
+    Strategy,
+    Supervisor,
+)
+from .values import Duration, Place, Shutdown, Size, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key: its name in the file, its type, what it means, and the parameter it becomes (`to`) if called otherwise."""
+
+    name: str
+    type: Any
+    help: str
+    to: str = ""
+    required: bool = False
+
+    @property
+    def parameter(self) -> str:
+        return self.to or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: where it stands in the file, its keys, and the class whose defaults hold for what is not given."""
+
+    where: str
+    help: str
+    keys: tuple[Key, ...]
+    of: type | None = None
+
+    def key(self, name: str) -> Key | None:
+        return next((key for key in self.keys if key.name == name), None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(key.name for key in self.keys)
+
+
+class Children:
+    """The type of a key that holds an array of child tables; an entry's `type` says which of CHILD_TABLES it is."""
+
+
+def whole(low: int, high: int | None = None) -> Any:
+    """Return the type of a whole number from `low` to `high`."""
+    return Annotated[int, Meta(ge=low)] if high is None else Annotated[int, Meta(ge=low, le=high)]
+
+
+Text = Annotated[str, Meta(min_length=1, max_length=255)]
+
+MAILBOX = Table(
+    "mailbox",
+    "How many messages may wait at an actor, and what becomes of one more.",
+    (
+        Key("capacity", whole(1, 2**31 - 1), "messages that may wait, the one in hand not counted"),
+        Key("overflow", Overflow, "one more: its sender waits, is refused, or it or the oldest is dropped"),
+        Key("timeout", Duration, "how long a sender waits for room before MailboxFull", "timeout_s"),
+    ),
+    Mailbox,
+)
+
+REGISTRY = Table(
+    "node.registry",
+    "How names find actors.",
+    (
+        Key("backend", RegistryBackend, "'shared': read by every process from memory; 'local': one process only"),
+        Key("partitions", whole(1, 256), "parts by hash of the name, each with one owner"),
+    ),
+    RegistryOptions,
+)
+
+NODE = Table(
+    "node",
+    "The processes, and what holds for all actors in them.",
+    (
+        Key("name", Text, "its name for `actorlab status` and the like; one is made up unless given"),
+        Key("workers", whole(0, MAX_WORKERS), "worker processes; 0: all actors in this process; default: one a CPU"),
+        Key("spares", whole(0, 16), "warm processes that take a dead worker's place at once"),
+        Key("mailbox", MAILBOX, "bounds of every mailbox whose child does not give its own"),
+        Key("registry", REGISTRY, "how names find actors"),
+        Key("strict_messages", bool, "pickle messages within a worker too, so that nothing mutable is shared"),
+        Key("preload", list[Text], "modules imported once, before workers are forked, and shared by them"),
+        Key("runtime_dir", Text, "where shared files live; default $ACTORLAB_RUNTIME_DIR, else /dev/shm"),
+        Key("lane_blocks", whole(64, 32_768), "blocks of 256 B in the lane between two processes, a power of two"),
+        Key("max_actors", whole(1, MAX_INDEX), "actors a worker can host"),
+        Key("max_message_bytes", Size, "larger messages are refused"),
+        Key("call_timeout", Duration, "how long a call waits for its answer unless told", "call_timeout_s"),
+        Key("start_timeout", Duration, "how long a worker may take until it is ready", "start_timeout_s"),
+        Key("stop_timeout", Duration, "how long an ordered stop may take before it is brutal", "stop_timeout_s"),
+        Key("heartbeat", Duration, "how often a worker shows that it lives", "heartbeat_s"),
+        Key("hang_timeout", Duration, "a worker silent for so long is killed and replaced", "hang_timeout_s"),
+        Key("hold_warning", Duration, "a handler that holds its worker for so long is named", "hold_warning_s"),
+        Key(
+            "gc_thresholds",
+            Annotated[list[int], Meta(min_length=3, max_length=3)],
+            "thresholds of workers' garbage collection",
+        ),
+        Key("log_level", LogLevel, "what workers log reaches this process's logging from this level on"),
+    ),
+    NodeOptions,
+)
+
+BACKOFF = Table(
+    "backoff",
+    "How long a supervisor waits between starts that fail; a child that ran and crashed is restarted at once.",
+    (
+        Key("first", Duration, "after the first failure", "first_s"),
+        Key("factor", Annotated[float, Meta(ge=1)], "each wait is so many times the one before"),
+        Key("max", Duration, "no wait is longer", "max_s"),
+        Key("jitter", Annotated[float, Meta(ge=0, le=1)], "the share of a wait that is left to chance"),
+    ),
+    Backoff,
+)
+
+_SUPERVISING = (
+    Key("strategy", Strategy, "who is restarted with a child that died: it alone, all, or it and those after it"),
+    Key("max_restarts", whole(0), "restarts that are tolerated; one more within max_seconds, and it gives up"),
+    Key("max_seconds", Duration, "the time in which restarts are counted"),
+    Key("backoff", BACKOFF, "how long to wait between starts that fail"),
+)
+_AUTO_SHUTDOWN = Key("auto_shutdown", AutoShutdown, "stop when any, or all, significant children have ended")
+
+_AS_A_CHILD = (
+    Key("restart", Restart, "always, only after a crash, or never"),
+    Key("shutdown", Shutdown, "how long it may take to stop before it is killed"),
+    Key("significant", bool, "its end counts for the supervisor's auto_shutdown"),
+)
+_TYPE = Key("type", Literal["actor", "supervisor", "dynamic", "partition"], "what it is; 'actor' unless said")
+_NAME = Key("name", Text, "unique among its siblings; by default the class's, in snake_case")
+_PLACEMENT = Key("placement", Place, "in which process it lives")
+_START = Key("start", Target, "the actor class to import; importing runs that module's code", required=True)
+_ARGUMENTS = (
+    Key("args", list[Any], "positional arguments of __init__"),
+    Key("kwargs", dict[str, Any], "keyword arguments of __init__"),
+)
+_CHILDREN = "supervisor.children"
+
+_HOSTED = (
+    Key("mailbox", MAILBOX, "bounds of its mailbox"),
+    Key("init_timeout", Duration, "how long __init__ and on_start may take", "init_timeout_s"),
+    Key("redeliver", whole(0, 1000), "how often a message that was in hand at a crash is tried again"),
+)
+
+ACTOR = Table(
+    _CHILDREN,
+    "A child that is an actor.",
+    (_TYPE, _NAME, _START, *_ARGUMENTS, *_AS_A_CHILD, _PLACEMENT, *_HOSTED),
+    ChildSpec,
+)
+COPY = Table("copies", "What holds for each copy.", (*_AS_A_CHILD[:2], _PLACEMENT, *_HOSTED), ChildSpec)
+DYNAMIC = Table(
+    f'{_CHILDREN} with type = "dynamic"',
+    "A supervisor whose children are started at run time.",
+    (
+        _TYPE,
+        _NAME,
+        *_SUPERVISING[1:],
+        Key("max_children", whole(0), "one more is refused; no limit unless given"),
+        *_AS_A_CHILD,
+        _PLACEMENT,
+    ),
+    DynamicSupervisor,
+)
+PARTITION = Table(
+    f'{_CHILDREN} with type = "partition"',
+    "One actor several times; a stable hash of a key says which copy serves it.",
+    (
+        _TYPE,
+        _NAME,
+        _START,
+        *_ARGUMENTS,
+        Key("partitions", whole(1, 65_536), "how many copies", required=True),
+        Key("with_partition", Text, "the keyword argument by which each copy gets its number"),
+        Key("copies", COPY, "restart, placement, mailbox and so on of each copy"),
+        *_SUPERVISING,
+        *_AS_A_CHILD,
+        _PLACEMENT,
+    ),
+    PartitionSupervisor,
+)
+NESTED = Table(
+    f'{_CHILDREN} with type = "supervisor"',
+    "A supervisor with children of its own.",
+    (
+        _TYPE,
+        _NAME,
+        *_SUPERVISING,
+        _AUTO_SHUTDOWN,
+        *_AS_A_CHILD,
+        _PLACEMENT,
+        Key("children", Children, "its children, started in this order and stopped in the reverse"),
+    ),
+    Supervisor,
+)
+CHILD_TABLES: dict[str, Table] = {"actor": ACTOR, "supervisor": NESTED, "dynamic": DYNAMIC, "partition": PARTITION}
+
+SUPERVISOR = Table(
+    "supervisor",
+    "The root of the supervision tree.",
+    (
+        Key("name", Text, "its name"),
+        *_SUPERVISING,
+        _AUTO_SHUTDOWN,
+        _PLACEMENT,
+        Key("children", Children, "its children, started in this order and stopped in the reverse"),
+    ),
+    Supervisor,
+)
+
+JOB = Table(
+    "job",
+    "What `actorlab run` does with the running node; it ends when the job ends.",
+    (
+        Key("run", Target, "the function to call: job(node, options, report) -> exit code", required=True),
+        Key("options", dict[str, Any], "free; given to the function, the command line's options over them"),
+    ),
+)
+
+FILE = Table(
+    "",
+    "A configuration file.",
+    (
+        Key("node", NODE, NODE.help),
+        Key("supervisor", SUPERVISOR, SUPERVISOR.help),
+        Key("job", JOB, JOB.help),
+    ),
+)

@@ -1,0 +1,148 @@
+"""Segments: files in shared memory, mapped into the processes that share them.
+
+An edge (files, memory). Used by lanes, node tables, boards and pools. Guarantees:
+
+- A file appears under its name complete, header included, and never replaces another: it is built under a temporary
+  name and linked. A creator killed before the link leaves only `.<name>.<pid>.<random>.tmp`, which no reader looks at
+  and which goes with the directory; killed after it, the file is whole (with a second, temporary name).
+- What was allocated is really there: a full tmpfs is a `SharedMemoryFull` here, never a SIGBUS at some later store.
+- Only files of our own user, and no symbolic links, are opened.
+
+A mapping outlives its file's name, so unlinking a segment never harms whoever has it open.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import stat
+from typing import Self
+
+from ..errors import SegmentCorrupt, SharedMemoryFull
+from .layout import HEADER_BYTES, decode_header
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
+
+
+class Segment:
+    """A mapped file: `buf` (a memoryview) and `mmap` show its bytes, `size_bytes` their number.
+
+    Open it with `create` or `open`. A sparse segment (`create(…, allocate_bytes=n)`) has pages behind its first
+    `allocate_bytes` only; its owner calls `allocate` before it touches more. It costs a process one descriptor (the
+    mapping's own), one that grows a second.
+    """
+
+    __slots__ = ("_fd", "buf", "mmap", "path", "size_bytes", "what", "writable")
+
+    def __init__(self, path: str, fd: int, size_bytes: int, *, writable: bool, what: str, grows: bool) -> None:
+        """Map `size_bytes` of the open descriptor `fd`, which stays the caller's."""
+        access = mmap.PROT_READ | mmap.PROT_WRITE if writable else mmap.PROT_READ
+        self._fd = -1
+        self.path, self.size_bytes, self.writable, self.what = path, size_bytes, writable, what
+        self.mmap = mmap.mmap(fd, size_bytes, mmap.MAP_SHARED, access)
+        self.buf = memoryview(self.mmap)
+        if grows:
+            self._fd = os.dup(fd)
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        size_bytes: int,
+        *,
+        what: str = "a segment",
+        header: bytes = b"",
+        allocate_bytes: int | None = None,
+    ) -> Self:
+        """Create the file `path` (mode 0600) and map it writable; `header` is its first bytes, the rest are zeros.
+
+        Allocates `allocate_bytes` (all, unless told). Raises SharedMemoryFull when there is no room (nothing is left
+        behind), FileExistsError when the name is taken. `what` is how errors call it.
+        """
+        path = os.fspath(path)
+        directory, name = os.path.split(path)
+        temporary = os.path.join(directory, f".{name}.{os.getpid()}.{os.urandom(3).hex()}.tmp")
+        allocate = size_bytes if allocate_bytes is None else allocate_bytes
+        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.ftruncate(fd, size_bytes)
+            _allocate(fd, 0, allocate, what, directory)
+            if header:
+                os.pwrite(fd, header, 0)
+            segment = cls(path, fd, size_bytes, writable=True, what=what, grows=allocate_bytes is not None)
+            try:
+                os.link(temporary, path, follow_symlinks=False)
+            except BaseException:
+                segment.close()
+                raise
+        finally:
+            os.unlink(temporary)
+            os.close(fd)
+        return segment
+
+    @classmethod
+    def open(
+        cls, path: str | os.PathLike[str], *, writable: bool = False, grows: bool | None = None, what: str = "a segment"
+    ) -> Self:
+        """Map an existing file whole. Raises FileNotFoundError, or SegmentCorrupt if it is no file of our own user.
+
+        `grows` (whenever it is writable, unless told): the caller may want to `allocate`.
+        """
+        path = os.fspath(path)
+        flags = (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        fd = os.open(path, flags)
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise SegmentCorrupt(path, "is not a regular file")
+            if status.st_uid != os.geteuid():
+                raise SegmentCorrupt(path, f"belongs to user {status.st_uid}")
+            if status.st_size == 0:
+                raise SegmentCorrupt(path, "is empty")
+            grows = writable if grows is None else grows
+            return cls(path, fd, status.st_size, writable=writable, what=what, grows=grows)
+        finally:
+            os.close(fd)
+
+    def geometry(self, magic: bytes, version: int) -> tuple[int, ...]:
+        """Return the six numbers of the header; SegmentCorrupt when magic or version are not these."""
+        return decode_header(self.path, bytes(self.buf[:HEADER_BYTES]), magic=magic, version=version)
+
+    def allocate(self, offset: int, length: int) -> None:
+        """Put pages behind `length` bytes at `offset` of a sparse segment; SharedMemoryFull if there is no room.
+
+        Safe to repeat, and after a refusal everything is as it was. Only for a segment that was created sparse, or
+        opened with `grows`.
+        """
+        _allocate(self._fd, offset, length, self.what, os.path.dirname(self.path))
+
+    def close(self) -> None:
+        """Unmap, unless views of `buf` are still held: then the memory goes with the last of them. Idempotent."""
+        self.__del__()
+        self.buf.release()
+        try:
+            self.mmap.close()
+        except BufferError:
+            pass  # a view is still out; the mapping is freed with it, and its bytes stay valid until then
+
+    def __del__(self) -> None:
+        fd, self._fd = getattr(self, "_fd", -1), -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def _allocate(fd: int, offset: int, length: int, what: str, directory: str) -> None:
+    if length <= 0:
+        return
+    while True:
+        try:
+            os.posix_fallocate(fd, offset, length)
+            return
+        except InterruptedError:
+            continue  # tmpfs gives up at a signal and undoes what it had done
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            room = os.statvfs(directory or ".")
+            raise SharedMemoryFull(what, length, room.f_bavail * room.f_frsize, directory or ".") from None

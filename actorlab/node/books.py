@@ -1,0 +1,203 @@
+"""Books: the node table as one kernel writes it and as everybody reads it.
+
+Edge (memory); the actor floor's `Table`, made of transport's node table and class names. A *word* is the index of a
+slot's first 8-byte word, which is how cells remember their slot. Only the kernel of the home stores here; when its
+worker died, whoever took over its slots does.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..actor import OVERFLOWS
+from ..ids import generation_of, home_of, index_of, pack, process_of
+from ..transport import (
+    CLASS_ID,
+    DEAD_LETTERED,
+    DEPTH,
+    FAILED,
+    FULL,
+    GENERATION,
+    HANDLED_SHIFT,
+    INCARNATION,
+    SLOT_U8,
+    SLOT_U32,
+    SLOT_WORDS,
+    STATE,
+    WORD,
+    ClassNames,
+    Flag,
+    NodeTable,
+    SlotView,
+    State,
+    slot_template,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ActorStatistics:
+    """An actor's books at one moment: accepted = handled + failed + dead_lettered + depth (+ 1 in hand), at rest."""
+
+    state: str
+    incarnation: int
+    depth: int
+    handled: int
+    failed: int
+    dead_lettered: int
+    capacity: int
+    full: bool
+
+    @property
+    def accepted(self) -> int:
+        """Messages taken in so far."""
+        return self.handled + self.failed + self.dead_lettered + self.depth
+
+
+class Books:
+    """The node table of one home."""
+
+    depth_offset = DEPTH
+    supervisor_offset = 7
+
+    def __init__(self, table: NodeTable, names: ClassNames | None) -> None:
+        self.table = table
+        self.home = table.home
+        self.words = table.words
+        self.u32 = table.u32
+        self._u8 = table.u8
+        self._names = names
+        self._anonymous_names: dict[str, int] = {}
+        self._templates: dict[tuple[Any, ...], bytes] = {}
+
+    @classmethod
+    def create(cls, directory: Path, capacity: int, home: int) -> Books:
+        """Make the table of `home` in a node's directory, or take over what a dead kernel left there."""
+        path, names = _paths(directory, home)
+        if os.path.exists(path):
+            return cls(NodeTable.adopt(path), ClassNames.adopt(names))
+        return cls(NodeTable.create(path, capacity, home), ClassNames.create(names))
+
+    @classmethod
+    def open(cls, directory: Path, home: int) -> Books:
+        """Map the table of `home` to read it."""
+        path, names = _paths(directory, home)
+        return cls(NodeTable.open(path), ClassNames.open(names))
+
+    @classmethod
+    def anonymous(cls, capacity: int, home: int) -> Books:
+        """Make a table that only this process sees."""
+        return cls(NodeTable.anonymous(capacity, home), None)
+
+    # -- the kernel's side --------------------------------------------------------------------------------------
+
+    def open_slot(
+        self, path: str, capacity: int, overflow: str, timeout_s: float, supervisor: int, redeliver: int
+    ) -> tuple[int, int]:
+        """Give a new actor a slot; return (address, word). Raises TableFull or SharedMemoryFull."""
+        key = (path, capacity, overflow, timeout_s, supervisor, redeliver)
+        template = self._templates.get(key)
+        if template is None:
+            template = slot_template(
+                class_id=self._class_id(path),
+                capacity=capacity,
+                overflow=OVERFLOWS.index(overflow),  # type: ignore[arg-type]
+                timeout_ms=min(int(timeout_s * 1000), 2**32 - 1) if timeout_s < 4e6 else 2**32 - 1,
+                host=process_of(self.home),
+                flags=Flag.SUPERVISED if supervisor else 0,
+                redeliver=redeliver,
+                supervisor=supervisor,
+            )
+            if len(self._templates) > 10_000:
+                self._templates.clear()
+            self._templates[key] = template
+        index, generation = self.table.allocate(template)
+        return pack(self.home, index, generation), index * SLOT_WORDS
+
+    def _class_id(self, path: str) -> int:
+        if self._names is not None:
+            return self._names.class_id(path)
+        return self._anonymous_names.setdefault(path, len(self._anonymous_names) + 1)
+
+    def close_slot(self, word: int) -> None:
+        """Its actor is gone for good: somebody else may have it."""
+        self.table.release(word // SLOT_WORDS)
+
+    def set_state(self, word: int, state: int) -> None:
+        """Say what the actor is doing."""
+        self._u8[word * 8 + STATE] = state
+
+    def set_incarnation(self, word: int, incarnation: int) -> None:
+        """Count its restarts."""
+        self.u32[word * 2 + INCARNATION] = incarnation
+
+    def set_depth(self, word: int, depth: int) -> None:
+        """Say how many messages wait."""
+        self.u32[word * 2 + DEPTH] = depth
+
+    def set_full(self, word: int, full: bool) -> None:
+        """Say whether the mailbox is at capacity."""
+        self._u8[word * 8 + FULL] = full
+
+    def count_failed(self, word: int) -> None:
+        """Count a message whose handler raised."""
+        self.u32[word * 2 + FAILED] += 1
+
+    def count_dead(self, word: int, count: int = 1) -> None:
+        """Count dead letters."""
+        self.u32[word * 2 + DEAD_LETTERED] += count
+
+    # -- everybody's side -----------------------------------------------------------------------------------------
+
+    def is_tenant(self, address: int) -> bool:
+        """Whether that very actor has its slot and may still answer, now or in its next incarnation."""
+        index = index_of(address)
+        table = self.table
+        if index >= table.capacity or self.u32[index * SLOT_U32 + GENERATION] != generation_of(address):
+            return False
+        return self._u8[index * SLOT_U8 + STATE] not in (State.FREE, State.DEAD)
+
+    def read(self, address: int) -> SlotView | None:
+        """Return what an address's slot says, or None if somebody else has it now."""
+        view = self.table.read(index_of(address))
+        return view if view.generation == generation_of(address) else None
+
+    def statistics(self, address: int) -> ActorStatistics | None:
+        """Return an actor's books, or None if its slot was given to another."""
+        view = self.read(address)
+        if view is None:
+            return None
+        state = "dead" if view.state == State.FREE else view.state.name.lower()
+        return ActorStatistics(
+            state, view.incarnation, view.depth, view.handled, view.failed, view.dead_lettered, view.capacity, view.full
+        )
+
+    def class_path(self, class_id: int) -> str:
+        """Return the class a slot's number stands for, as `module:qualname`."""
+        if self._names is not None:
+            return self._names.name_of(class_id)
+        return next((path for path, number in self._anonymous_names.items() if number == class_id), "?")
+
+    def handled(self, word: int) -> int:
+        """Return how many messages the actor has handled."""
+        return int(self.words[word + WORD]) >> HANDLED_SHIFT
+
+    def close(self) -> None:
+        """Unmap."""
+        self.table.close()
+        if self._names is not None:
+            self._names.close()
+
+
+def class_id_at(books: Books, word: int) -> int:
+    """Return the class number in a slot."""
+    return int(books.u32[word * 2 + CLASS_ID])
+
+
+def _paths(directory: Path, home: int) -> tuple[Path, Path]:
+    return directory / f"table.{home}", directory / f"classes.{home}"
+
+
+__all__ = ["ActorStatistics", "Books", "class_id_at", "home_of"]

@@ -1,0 +1,163 @@
+"""Control: what a kernel does when its node asks: start, stop, restart and release actors, and account for itself.
+
+Edge (it acts on a kernel, in jobs that may park); the operations that CONTROL messages name, in every process of a
+node. The controller adds its own (controller.py).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..actor import HELD, IDLE, Future, Kernel, StartRequest
+from ..errors import StartError
+from ..ids import process_of
+from ..message import Ignore, WorkerDied
+from ..supervision import WorkerIncident
+from .inlet import Inlet
+from .runtime import ProcessRuntime
+
+StopOrder = tuple[int, float | str, bool, Any]
+"""One actor to stop: address, shutdown (seconds, "infinity", "brutal_kill"), keep its place for a restart, reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Whether a kernel has nothing to do, and the counts that must not move between two looks."""
+
+    idle: bool
+    handled: int
+    frames: int
+
+
+def operations() -> dict[str, Callable[..., Any]]:
+    """Return every kernel's operations by name."""
+    return {
+        "start": start,
+        "start_alike": start_alike,
+        "start_batch": start_batch,
+        "stop": stop,
+        "release": release,
+        "home_died": home_died,
+        "incident": incident,
+        "shutdown_all": shutdown_all,
+        "quiet": quiet,
+        "ping": ping,
+        "exit": exit_process,
+    }
+
+
+def start(kernel: Kernel, request: StartRequest) -> int:
+    """Start one actor; return its address, 0 if it raised Ignore."""
+    return kernel.lifecycle.start(request)
+
+
+def start_alike(kernel: Kernel, request: StartRequest, number: int) -> list[int]:
+    """Start `number` actors from one request; if one fails, stop the ones before and raise."""
+    started: list[int] = []
+    try:
+        for _ in range(number):
+            address = kernel.lifecycle.start(request)
+            if address:
+                started.append(address)
+    except BaseException:
+        for address in reversed(started):
+            kernel.endings.stop_child(address, "brutal_kill")
+        raise
+    return started
+
+
+def start_batch(kernel: Kernel, requests: list[StartRequest], in_order: bool) -> list[Any]:
+    """Start actors one after another; return for each its address, 0 (Ignore) or the exception.
+
+    `in_order`: after a failure the rest is not begun, and the answer ends with that failure.
+    """
+    answers: list[Any] = []
+    for request in requests:
+        try:
+            answers.append(kernel.lifecycle.start(request))
+        except Ignore:
+            answers.append(0)
+        except Exception as error:
+            answers.append(error if isinstance(error, StartError) else StartError(request.actor.__name__, str(error)))
+            if in_order:
+                break
+    return answers
+
+
+def stop(kernel: Kernel, orders: list[StopOrder], parallel: bool) -> list[Any]:
+    """Stop actors, one after another or all at once; return their exit reasons."""
+    stop_child = kernel.endings.stop_child
+    if not parallel:
+        return [stop_child(address, shutdown, reason, keep) for address, shutdown, keep, reason in orders]
+    waits: list[Future[Any]] = []
+    for order in orders:
+        done: Future[Any] = Future("a stop")
+
+        def stop_one(order: StopOrder = order) -> Any:
+            address, shutdown, keep, reason = order
+            return stop_child(address, shutdown, reason, keep)
+
+        kernel.submit(stop_one, done)
+        waits.append(done)
+    return [done.get() for done in waits]
+
+
+def release(kernel: Kernel, addresses: list[int]) -> None:
+    """No restart will come for these husks."""
+    for address in addresses:
+        kernel.endings.release(address)
+
+
+def home_died(kernel: Kernel, home: int, reason: WorkerDied) -> None:
+    """A worker died: take what it still sent, then deliver what its actors can no longer send."""
+    inlet = kernel.inlet
+    if isinstance(inlet, Inlet):
+        inlet.drain_from(process_of(home))
+    runtime = kernel.runtime
+    if isinstance(runtime, ProcessRuntime):
+        runtime.fail_control(home, StartError(f"worker {home}", str(reason)))
+    kernel.signals.home_died(home, reason)
+
+
+def incident(kernel: Kernel, home: int, reason: WorkerDied) -> None:
+    """The dead worker's place is taken again: tell the supervisors here what they lost, as one incident each."""
+    for cell in tuple(kernel.cells.values()):
+        if cell.behaviour.supervisor:
+            kernel.lifecycle.inform(cell, WorkerIncident(home, reason))
+
+
+def shutdown_all(kernel: Kernel, grace_s: float) -> int:
+    """Stop every actor that is left here, all at once; return how many there were."""
+    cells = [cell for cell in tuple(kernel.cells.values()) if cell.phase != HELD]
+    stop(kernel, [(cell.address, grace_s, False, "shutdown") for cell in cells], True)
+    return len(cells)
+
+
+def quiet(kernel: Kernel) -> Quiet:
+    """Say whether anything is running, queued, parked or in a lane here."""
+    busy = (
+        kernel.runq
+        or kernel.resumable
+        or kernel.yielded
+        or kernel.inbox
+        or any(cell.phase not in (IDLE, HELD) or cell.mailbox for cell in tuple(kernel.cells.values()))
+    )
+    inlet = kernel.inlet
+    frames = getattr(inlet, "frames", 0)
+    outlet = kernel.runtime.outlet if isinstance(kernel.runtime, ProcessRuntime) else None
+    waiting = outlet.waiting if outlet is not None else 0
+    handled = sum(cell.handled for cell in tuple(kernel.cells.values()))
+    return Quiet(not busy and not waiting, handled, frames)
+
+
+def ping(kernel: Kernel) -> int:
+    """Answer with the process id."""
+    return os.getpid()
+
+
+def exit_process(kernel: Kernel) -> None:
+    """End this kernel's loop, and with it the worker."""
+    kernel.stop()

@@ -1,0 +1,280 @@
+"""Launching workers: operating-system processes that stand ready for an assignment.
+
+Edge (processes, pipes); used by the controller. It knows nothing of actors. Processes are made by `multiprocess`:
+forked from its forkserver, which has imported everything once (4 ms and a few MB a worker), or spawned
+where there is no fork. A warm spare, already forked and waiting, takes the place of a dead worker in well under 1 ms.
+
+Guarantees: every process here ends with this one, even if it is killed (see preload); a worker starts with an empty
+`__main__`, so a script without a guard, a notebook and stdin serve; no resource tracker is started; a module that
+cannot be imported is an error that names it. A killed forkserver harms no worker and is replaced by the next launch.
+Ends are seen at pidfds only: multiprocess's sentinels all fire when the forkserver is killed.
+
+Not promised: variables set in os.environ after `start` do not reach forked workers; semaphores that a
+worker makes with `multiprocess` are unlinked when it ends, not when it is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+
+import multiprocess
+
+from ..errors import StartError, WorkerStartError
+from .boot import Boot, spawn_process
+from .forkserver import ForkServer
+from .worker_process import READY_TIMEOUT_S, Method, Newborn, WorkerProcess
+
+_STOP_TIMEOUT_S = 5.0
+_LARGE_ASSIGNMENT_BYTES = 65_536
+
+
+class Launcher:
+    """Starts worker processes that all run `target` ("module:function", called with assignment and control).
+
+    `preload` are further modules to import before forking. Thread-safe. Its processes end with `stop`, or with us.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        target: str,
+        *,
+        preload: Sequence[str] = (),
+        method: Method | None = None,
+        spare: bool = False,
+        ready_timeout_s: float = READY_TIMEOUT_S,
+    ) -> None:
+        self.directory = Path(directory)
+        self.target = target
+        self.modules = [target.partition(":")[0], *preload]
+        self.method: Method = method or default_method()
+        self.keeps_spare = spare
+        self.ready_timeout_s = ready_timeout_s
+        self.spare_error: WorkerStartError | None = None
+        self._server: ForkServer | None = None
+        self._making = threading.Lock()  # one process is made at a time
+        self._handing = threading.Lock()  # guards _spare, _workers, _stopped; never held while something is awaited
+        self._spare: WorkerProcess | None = None
+        self._workers: set[WorkerProcess] = set()
+        self._stopped = False
+        self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._refiller: threading.Thread | None = None
+        _watch_forks()
+        _launchers.add(self)
+
+    def start(self) -> None:
+        """Start the forkserver; it imports in the background. Returns in about 3 ms."""
+        with self._making:
+            if self.method == "forkserver" and self._server is None:
+                self._server = ForkServer(self.directory, self.modules)
+        if self.keeps_spare and self._refiller is None:
+            self._refiller = threading.Thread(target=self._refill, name="actorlab-spare", daemon=True)
+            self._refiller.start()
+
+    @property
+    def spare_pid(self) -> int | None:
+        """The process that stands by, if one is ready."""
+        spare = self._spare
+        return spare.pid if spare is not None else None
+
+    @property
+    def forkserver_pid(self) -> int | None:
+        """The forkserver's process, if there is one; it may have died since."""
+        server = self._server
+        return server.pid if server is not None else None
+
+    def launch(self, slot: int, assignment: bytes) -> WorkerProcess:
+        """Give `assignment` to the spare, or to a new process, and return it; call `wait_ready` to know it is well.
+
+        Takes 0.1 ms with a spare and a few ms without; the first waits for the forkserver's imports. A killed
+        forkserver is replaced. Raises WorkerStartError when no process could be made.
+        """
+        worker = self._take_spare()
+        if worker is not None:
+            try:
+                worker.assign(slot, assignment)
+            except OSError:  # killed since we looked
+                self.release(worker)
+                worker = None
+        if worker is None:
+            worker = self._make(slot)
+            try:
+                if len(assignment) > _LARGE_ASSIGNMENT_BYTES:
+                    worker.wait_ready(self.ready_timeout_s)  # more than the pipe takes before anybody reads
+                worker.assign(slot, assignment)
+            except OSError:
+                try:
+                    worker.wait_ready(self.ready_timeout_s)  # knows better why
+                finally:
+                    self.release(worker)
+                raise WorkerStartError(f"worker {slot}", f"pid {worker.pid} ended before it was ready; see its stderr")
+        self.want_spare()
+        return worker
+
+    def want_spare(self) -> None:
+        """Make a spare in the background if there is none. `launch` does it; call it to have one from the start."""
+        if self.keeps_spare:
+            self._wanted.put(True)
+
+    def release(self, worker: WorkerProcess) -> None:
+        """Close a worker's process, which has ended; one that has not is killed."""
+        with self._handing:
+            self._workers.discard(worker)
+        worker.close()
+
+    def stop(self) -> None:
+        """End every process that is left, workers too, and wait for it. At most 5 s; idempotent.
+
+        The controller stops its workers in good order first. Raises StartError if a process did not die.
+        """
+        with self._handing:
+            self._stopped = True
+            for worker in self._workers:
+                worker.kill()
+        self._wanted.put(False)
+        server = self._server
+        if server is not None:
+            server.kill()  # whoever waits for its imports stops waiting
+        if self._refiller is not None:
+            self._refiller.join(_STOP_TIMEOUT_S)
+        with self._making, self._handing:
+            workers, self._workers = list(self._workers), set()
+            if self._spare is not None:
+                workers.append(self._spare)
+                self._spare = None
+            server, self._server = self._server, None
+        for worker in workers:
+            worker.kill()
+        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        left = [worker.pid for worker in workers if not worker.wait_ended(max(0.0, deadline - time.monotonic()))]
+        for worker in workers:
+            worker.close()
+        if server is not None:
+            server.stop()
+        if left:
+            raise StartError("a clean end", f"processes {left} survive SIGKILL (a stuck device or file system?)")
+
+    def close_in_child(self) -> None:
+        """In a forked child of ours: let go of everything that keeps our processes alive, touch no lock."""
+        workers = list(self._workers)
+        if self._spare is not None:
+            workers.append(self._spare)
+        self._workers, self._spare, self._stopped = set(), None, True
+        for worker in workers:
+            worker.close()
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
+    def _take_spare(self) -> WorkerProcess | None:
+        with self._handing:
+            if self._stopped:
+                raise WorkerStartError("a worker", "its node is stopping")
+            spare, self._spare = self._spare, None
+            if spare is None:
+                return None
+            self._workers.add(spare)
+        if spare.has_ended():
+            self.release(spare)
+            return None
+        spare.origin = "spare"
+        return spare
+
+    def _refill(self) -> None:
+        while self._wanted.get():
+            if self._spare is not None and not self._spare.has_ended():
+                continue
+            try:
+                fresh = self._make(0)
+            except WorkerStartError as error:
+                self.spare_error = error  # the next launch makes its own process, and reports what is wrong
+                continue
+            try:
+                fresh.wait_ready(self.ready_timeout_s)
+            except WorkerStartError as error:
+                self.spare_error = error
+                self.release(fresh)
+                continue
+            with self._handing:
+                old, self._spare = self._spare, fresh
+                self._workers.discard(fresh)
+                stopped = self._stopped
+            if old is not None:
+                old.close()
+            if stopped:
+                return
+
+    def _make(self, slot: int) -> WorkerProcess:
+        with self._making:
+            control, theirs = multiprocess.Pipe()
+            try:
+                boot = Boot(self.method, theirs, self.target, self.modules)
+                newborn = self._fork(boot) if self.method == "forkserver" else spawn_process(boot)
+            except OSError as error:
+                control.close()
+                raise WorkerStartError(f"worker {slot}", f"no process could be made: {error}")
+            except BaseException:
+                control.close()
+                raise
+            finally:
+                theirs.close()
+            worker = WorkerProcess(newborn, control, self.method)
+            worker.slot = slot
+            with self._handing:
+                stopped = self._stopped
+                self._workers.add(worker)
+        if stopped:
+            self.release(worker)
+            raise WorkerStartError(f"worker {slot}", "its node is stopping")
+        return worker
+
+    def _fork(self, boot: Boot) -> Newborn:
+        for _attempt in range(2):
+            if self._stopped:
+                raise WorkerStartError("a worker", "its node is stopping")
+            if self._server is None or self._server.has_ended():
+                if self._server is not None:
+                    self._server.stop()
+                self._server = ForkServer(self.directory, self.modules)
+            server = self._server
+            try:
+                return server.fork(boot, self.ready_timeout_s)
+            except (EOFError, ConnectionError):  # killed under our hands: once more, with a new one
+                server.stop()
+            except TimeoutError:
+                was_warm = server.is_warm
+                server.stop()
+                if not was_warm:
+                    why = f"the forkserver was not ready within {self.ready_timeout_s:g} s"
+                    raise WorkerStartError("a worker", f"{why}; does an import of {self.modules} hang?")
+                # It had answered before: it is frozen, and its successor need not be.
+        raise WorkerStartError("a worker", "the forkserver died or did not answer, twice; see its stderr")
+
+
+def default_method() -> Method:
+    """Return "forkserver" where multiprocess offers it, else "spawn" (and in a frozen application, without -c)."""
+    offered = "forkserver" in multiprocess.get_all_start_methods() and not getattr(sys, "frozen", False)
+    return "forkserver" if offered else "spawn"
+
+
+_launchers: weakref.WeakSet[Launcher] = weakref.WeakSet()
+_watching_forks: list[bool] = []
+
+
+def _watch_forks() -> None:
+    """Have a forked child of the user's program drop its copies of the lifelines, or workers would outlive us by it."""
+    if not _watching_forks:
+        _watching_forks.append(True)
+        os.register_at_fork(after_in_child=_close_in_child)
+
+
+def _close_in_child() -> None:
+    for launcher in list(_launchers):
+        launcher.close_in_child()

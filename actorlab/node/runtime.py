@@ -1,0 +1,560 @@
+"""ProcessRuntime: one process's part of a node, as its actors see it.
+
+Edge (kernels, lanes and tables of this process); the same class in the user's process and in every worker. It fulfils
+the actor floor's `Runtime`: where an address lives, how to reach it, what its books say. An embedded node is a
+runtime without lanes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from ..actor import (
+    CALL,
+    CAST,
+    CONTROL,
+    DEAD,
+    ENDING,
+    SIGNAL,
+    STOP,
+    ActorRef,
+    Cell,
+    DeadLetters,
+    Future,
+    Kernel,
+    StartRequest,
+    current,
+)
+from ..errors import ActorDied, CallTimeout, MailboxFull, MessageTooLarge, NodeGone, NotSendable, StartError
+from ..ids import CONTROLLER_HOME, LOCAL_HOME, generation_of, home_of, index_of, process_of, show
+from ..message import Crashed
+from ..transport import (
+    MAX_PAYLOAD_BYTES,
+    OVERFLOW_CODES,
+    SLOT_U8,
+    SLOT_U32,
+    STATE,
+    Large,
+    Outlet,
+    Spill,
+    dumps,
+    encode,
+    loads,
+)
+from .answers import RemoteAsk
+from .books import Books
+from .facade import NodeFacade
+from .inlet import SPILLED, Inlet
+from .options import NodeOptions
+
+log = logging.getLogger("actorlab")
+
+_BODY_NAMES = {CALL: ("method", "args", "kwargs", "chain"), CAST: ("method", "args", "kwargs")}
+
+
+class Target:
+    """What a sender knows of an actor in another process; `out` counts its own messages not yet handled there."""
+
+    __slots__ = ("address", "books", "capacity", "generation", "generation_at", "out", "overflow", "process",
+                 "state_at", "timeout_s")  # fmt: skip
+
+    def __init__(self, address: int, books: Books) -> None:
+        view = books.read(address)
+        index = index_of(address)
+        self.address = address
+        self.books = books
+        self.process = process_of(home_of(address))
+        self.generation = generation_of(address)
+        self.generation_at = index * SLOT_U32 + 2
+        self.state_at = index * SLOT_U8 + STATE
+        self.out = 0
+        self.capacity = view.capacity if view is not None else 1
+        self.overflow = OVERFLOW_CODES[view.overflow] if view is not None else "reject"
+        self.timeout_s = view.timeout_ms / 1000 if view is not None else 0.0
+
+
+class ProcessRuntime:
+    """This process's part of a node."""
+
+    late_replies = 0
+
+    def __init__(self, node_id: str, process: int, options: NodeOptions, directory: Path | None) -> None:
+        self.node_id = node_id
+        self.process = process
+        self.options = options
+        self.directory = directory
+        self.strict_messages = options.strict_messages
+        self.kernels: dict[int, Kernel] = {}
+        self.dead_letters = DeadLetters()
+        self.pending: dict[int, Any] = {}
+        self.operations: dict[str, Callable[..., Any]] = {}
+        self.names: Any = None
+        self.backend: Any = None  # the registry itself, in the process that owns it
+        self.names_lock = Lock()
+        self.outlet: Outlet | None = None
+        self.inlet: Inlet | None = None
+        self.spill: Any = None
+        self.start_local: Callable[[], Kernel] | None = None
+        self.own_directory: Callable[[], Path] = _no_directory
+        self.on_crash: Callable[[Cell, str, BaseException], None] | None = None
+        self.pools: dict[str, Any] = {}
+        self.closed = False
+        self._books: dict[int, Books] = {}
+        self._targets: dict[int, Target] = {}
+        self._classes: dict[str, type[Any]] = {}
+        self._numbers = count(process << 56 | 1)  # see `number_from`
+        self._unnumbered = process << 56
+        self._asked: dict[int, set[int]] = {}  # control questions by the home that was asked
+        self._gates: dict[int, list[Future[None]]] = {}
+        self._helping = Lock()
+        self.rescues = 0
+        self.node = NodeFacade(self)
+        current.runtimes[node_id] = self
+
+    def number_from(self, epoch: int) -> None:
+        """Number our questions so that answers meant for an earlier process in our slot are nobody's."""
+        self._numbers = count(self._unnumbered | (epoch & 0xFFFF) << 40 | 1)
+
+    # -- tables, references ---------------------------------------------------------------------------------------
+
+    def table(self, home: int) -> Books:
+        """Return the books of `home`: our own to write, another's to read."""
+        books = self._books.get(home)
+        if books is None:
+            if self.directory is None:
+                books = Books.anonymous(self.options.max_actors, home)
+            else:
+                books = Books.open(self.directory, home)
+            self._books[home] = books
+        return books
+
+    def own_table(self, home: int, books: Books) -> None:
+        """Use `books` as the table of a kernel of this process."""
+        self._books[home] = books
+
+    def ref_at(self, address: int, path: str) -> ActorRef[Any]:
+        """Return a reference to an actor whose class is known."""
+        kernel = self.kernels.get(address >> 56)
+        cell = kernel.cells.get(address) if kernel is not None and not self.strict_messages else None
+        return ActorRef(self, address, path, cell)
+
+    def ref(self, address: int) -> ActorRef[Any]:
+        """Return a reference to whatever lives at `address`."""
+        return self.ref_at(address, self.path_of(address))
+
+    def path_of(self, address: int) -> str:
+        """Return the class of the actor at `address`, as `module:qualname`."""
+        kernel = self.kernels.get(address >> 56)
+        cell = kernel.cells.get(address) if kernel is not None else None
+        if cell is not None:
+            return cell.behaviour.path
+        try:
+            books = self.table(address >> 56)
+        except OSError:
+            return "actor"
+        view = books.read(address)
+        return books.class_path(view.class_id) if view is not None else "actor"
+
+    def label(self, address: int) -> str:
+        """Return how the actor at `address` is called in messages to people."""
+        return f"{self.path_of(address).rpartition(':')[2]} <{show(address)}>"
+
+    def class_of(self, path: str) -> type[Any]:
+        """Import a class by its path."""
+        found = self._classes.get(path)
+        if found is None:
+            module, _, qualname = path.partition(":")
+            value: Any = importlib.import_module(module)
+            for part in qualname.split("."):
+                value = getattr(value, part)
+            found = self._classes[path] = value
+        return found
+
+    def know_class(self, actor: type[Any]) -> None:
+        """Remember a class that may not be importable here (one of `__main__`)."""
+        self._classes.setdefault(f"{actor.__module__}:{actor.__qualname__}", actor)
+
+    def urn_of(self, address: int) -> str:
+        """Return Pykka's name for an actor: the same in every process, without asking."""
+        digest = hashlib.blake2b(f"{self.node_id}/{address}".encode(), digest_size=16).digest()
+        return uuid.UUID(bytes=digest, version=4).urn
+
+    def name_of(self, address: int) -> str | None:
+        """Return the actor's registered name, if it is an actor of this process."""
+        kernel = self.kernels.get(address >> 56)
+        cell = kernel.cells.get(address) if kernel is not None else None
+        if cell is not None and cell.extra is not None:
+            return cell.extra.name
+        return None
+
+    def incarnation_of(self, address: int) -> int:
+        """Return how often the actor was restarted."""
+        view = self.table(address >> 56).read(address)
+        return view.incarnation if view is not None else 0
+
+    def is_alive(self, address: int) -> bool:
+        """Whether an incarnation lives or will come."""
+        if self.closed:
+            return False
+        kernel = self.kernels.get(address >> 56)
+        if kernel is not None:
+            cell = kernel.cells.get(address)
+            return cell is not None and cell.phase not in (DEAD, ENDING)
+        try:
+            return self.table(address >> 56).is_tenant(address)
+        except OSError:
+            return False
+
+    def statistics_of(self, address: int) -> Any:
+        """Return an actor's books from the node table."""
+        return self.table(address >> 56).statistics(address)
+
+    def stopped_event(self, ref: ActorRef[Any]) -> Any:
+        """Return Pykka's view of an actor's end."""
+        kernel = self.kernels.get(ref.address >> 56)
+        cell = ref._cell if ref._cell is not None else (kernel.cells.get(ref.address) if kernel else None)
+        if cell is not None and cell.object is not None:
+            return cell.object.actor_stopped
+        if cell is not None and cell.extra is not None and cell.extra.stopped is not None:
+            return cell.extra.stopped
+        return RemoteStopped(self, ref)
+
+    # -- sending to other processes ---------------------------------------------------------------------------------
+
+    def send(self, ref: ActorRef[Any], kind: int, body: Any, sink: Any, timeout_s: float | None) -> None:
+        """Send to an actor in another process; park or block for room, at most as long as its mailbox says (P3)."""
+        address = ref.address
+        outlet = self.outlet
+        if outlet is None or self.closed:
+            raise NodeGone(str(ref), self.node_id)
+        target = self._targets.get(address)
+        if target is None:
+            target = self._aim(ref)
+        elif target.books.u32[target.generation_at] != target.generation or target.books.table.u8[target.state_at] in (
+            0,
+            5,
+        ):
+            del self._targets[address]
+            raise ActorDied(str(ref), "noproc", "never")
+        payload = dumps(body, ref.path)
+        flags = 0
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            payload, flags = self._spilled(body, ref, kind)
+        corr = self._unnumbered
+        if sink is not None:
+            corr = sink.corr = next(self._numbers)
+            self.pending[corr] = sink
+        if (target.out < target.capacity or kind == STOP) and outlet.try_send(
+            target.process, address, corr, kind, flags, payload, target
+        ):
+            return
+        if kind == STOP:
+            outlet.post(target.process, address, corr, kind, flags, payload)
+            return
+        try:
+            self._wait_for_room(ref, target, corr, kind, flags, payload)
+        except BaseException:
+            self.pending.pop(corr, None)
+            if flags & SPILLED:
+                self.spill.discard(payload)
+            raise
+
+    def _aim(self, ref: ActorRef[Any]) -> Target:
+        try:
+            books = self.table(home_of(ref.address))
+        except OSError:
+            raise ActorDied(str(ref), "noproc", "never") from None
+        if not books.is_tenant(ref.address):
+            raise ActorDied(str(ref), "noproc", "never")
+        if len(self._targets) > 50_000:
+            self._targets = {address: target for address, target in self._targets.items() if target.out}
+        target = self._targets[ref.address] = Target(ref.address, books)
+        return target
+
+    def _spilled(self, body: Any, ref: ActorRef[Any], kind: int) -> tuple[bytes, int]:
+        """Write a large message to a file of its own; return its token."""
+        data = encode(body, ref.path, MAX_PAYLOAD_BYTES, _BODY_NAMES.get(kind, ()))
+        if not isinstance(data, Large):
+            return data, 0
+        limit = self.options.max_message_bytes
+        if data.size_bytes > limit:
+            raise MessageTooLarge(str(ref), data.size_bytes, limit)
+        return self.spill.write(data.meta, data.buffers, f"a message to {ref.path}"), SPILLED
+
+    def _wait_for_room(
+        self, ref: ActorRef[Any], target: Target, corr: int, kind: int, flags: int, payload: bytes
+    ) -> None:
+        outlet = self.outlet
+        assert outlet is not None
+        end = time.monotonic() + target.timeout_s
+        kernel = current.kernel_here()
+        may_wait = kernel is None or kernel.in_handler()
+        if kernel is not None and kernel.home == CONTROLLER_HOME:
+            outlet.post(target.process, target.address, corr, kind, flags, payload)  # supervisors never wait at doors
+            return
+        while True:
+            outlet.recount(target.process)
+            mailbox_full = target.out >= target.capacity
+            if mailbox_full and target.overflow == "reject":
+                raise MailboxFull(ref.label, target.capacity, "reject")
+            if not mailbox_full or target.overflow.startswith("drop"):
+                if outlet.try_send(target.process, target.address, corr, kind, flags, payload, target):
+                    return
+                if outlet.want_room(target.process, len(payload)):
+                    continue
+            else:
+                outlet.want_room(target.process, 0)
+            left = end - time.monotonic()
+            if left <= 0 or not may_wait:
+                if mailbox_full:
+                    raise MailboxFull(ref.label, target.capacity, target.overflow)
+                raise MailboxFull(ref.label, self.options.lane_blocks, target.overflow, "lane")
+            gate: Future[None] = Future(f"room for {ref.path}")
+            self._gates.setdefault(target.process, []).append(gate)
+            outlet.recount(target.process)
+            if mailbox_full and target.out < target.capacity:
+                continue
+            try:
+                gate.get(timeout=min(left, 0.05))
+            except CallTimeout:
+                self.rescues += 1  # the second line: a ring that was lost
+
+    def room_in(self, process: int) -> None:
+        """`process` has news for us: whoever waits for room in the lane to it looks again."""
+        gates = self._gates.pop(process, None)
+        if gates:
+            for gate in gates:
+                gate.reply(None)
+
+    def post_body(self, process: int, dest: int, corr: int, kind: int, body: Any, what: str) -> None:
+        """Send a reply, signal or control message: never waits for room. Raises NotSendable, MessageTooLarge."""
+        payload = dumps(body, what)
+        flags = 0
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            data = encode(body, what, MAX_PAYLOAD_BYTES)
+            if isinstance(data, Large):
+                if data.size_bytes > self.options.max_message_bytes:
+                    raise MessageTooLarge(what, data.size_bytes, self.options.max_message_bytes)
+                payload, flags = self.spill.write(data.meta, data.buffers, what), SPILLED
+            else:
+                payload = data
+        if self.outlet is not None and not self.closed:
+            self.outlet.post(process, dest, corr, kind, flags, payload)
+
+    def post_raw(self, process: int, dest: int, corr: int, kind: int, payload: bytes) -> None:
+        """Send bytes as they are, through a file if they are many."""
+        flags = 0
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            payload, flags = self.spill.write(dumps(payload), (), "a large answer"), SPILLED
+        if self.outlet is not None and not self.closed:
+            self.outlet.post(process, dest, corr, kind, flags, payload)
+
+    # -- signals and control ----------------------------------------------------------------------------------------
+
+    def signal(self, address: int, signal: tuple[Any, ...]) -> None:
+        """Send a signal to the kernel of `address`; never waits, never fails."""
+        home = address >> 56
+        if home in self.kernels:
+            self.signal_here(address, signal)
+            return
+        if self.outlet is None or self.closed:
+            return
+        try:
+            self.post_body(process_of(home), address, self._unnumbered, SIGNAL, signal, "a signal")
+        except NotSendable:
+            plain = tuple(item if isinstance(item, (int, str, Crashed)) else repr(item) for item in signal)
+            self.post_body(process_of(home), address, self._unnumbered, SIGNAL, plain, "a signal")
+
+    def signal_here(self, address: int, signal: tuple[Any, ...]) -> None:
+        """Hand a signal to a kernel of this process."""
+        kernel = self.kernels.get(address >> 56)
+        if kernel is None:
+            return
+        if current.kernel_here() is kernel:
+            kernel.signals.signal(signal)
+        else:
+            kernel.post(kernel.signals.signal, signal)
+
+    def happened(self, kind: str, text: str, fields: dict[str, Any]) -> None:
+        """Tell the controller's listeners what happened."""
+        self.tell_kernel(CONTROLLER_HOME, "event", kind, text, fields)
+
+    def control(self, home: int, operation: str, *args: Any) -> Future[Any]:
+        """Ask the kernel of `home` to do something; the answer is a future."""
+        future: Future[Any] = Future(f"{operation} in worker {home}")
+        if home == LOCAL_HOME and home not in self.kernels and self.start_local is not None:
+            self.start_local()
+        kernel = self.kernels.get(home)
+        if kernel is not None:
+            run = self.operations[operation]
+            kernel.post(kernel.submit, lambda: run(kernel, *args), future)
+            return future
+        corr = future.corr = next(self._numbers)
+        self.pending[corr] = future
+        self._asked.setdefault(home, set()).add(corr)
+        try:
+            self.post_body(process_of(home), home << 56, corr, CONTROL, (operation, args), operation)
+        except BaseException as error:
+            del self.pending[corr]
+            future.fail(error)
+        return future
+
+    def fail_control(self, home: int, error: BaseException) -> None:
+        """The worker of `home` died: whatever it was asked to do, and has not answered, failed."""
+        for corr in self._asked.pop(home, ()):
+            future = self.pending.pop(corr, None)
+            if future is not None:
+                future.fail(error)
+
+    def tell_kernel(self, home: int, operation: str, *args: Any) -> None:
+        """Have the kernel of `home` do something; no answer."""
+        kernel = self.kernels.get(home)
+        if kernel is not None:
+            run = self.operations[operation]
+            kernel.post(run, kernel, *args)
+        elif self.outlet is not None and not self.closed:
+            body = (operation, args)
+            self.post_body(process_of(home), home << 56, self._unnumbered, CONTROL, body, operation)
+
+    def control_here(self, home: int, body: Any, corr: int) -> None:
+        """Do what another process asked a kernel of ours to do."""
+        kernel = self.kernels.get(home)
+        operation, args = body
+        run = self.operations.get(operation)
+        asks = corr & ((1 << 56) - 1)
+        if kernel is None or run is None:
+            if asks:
+                RemoteAsk(self, corr, ()).fail(StartError(operation, f"process {self.process} cannot do that"))
+            return
+        if asks:
+            kernel.post(kernel.submit, lambda: run(kernel, *args), RemoteAsk(self, corr, ()))
+        else:
+            kernel.post(run, kernel, *args)
+
+    def wait_in_foreign_thread(self, future: Future[Any], timeout_s: float | None) -> bool:
+        """Help the lanes along for a moment while a thread of the user's waits; True if the answer came by it."""
+        inlet = self.inlet
+        if inlet is None or timeout_s == 0 or not self._helping.acquire(blocking=False):
+            return False
+        try:
+            return inlet.help_out(lambda: future.state, 40)
+        finally:
+            self._helping.release()
+
+    def settle_pending(self, error: BaseException) -> None:
+        """Nobody will answer any more: every question still open fails."""
+        pending, self.pending = self.pending, {}
+        for sink in pending.values():
+            sink.fail(error)
+
+    # -- starting -----------------------------------------------------------------------------------------------------
+
+    def start_default(self, actor: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActorRef[Any]:
+        """Start an actor where `Class.start(…)` means: in this process if the node has no workers, else in the next."""
+        return self.node.spawn(actor, *args, **kwargs)
+
+    def start_from(self, cell: Cell, request: StartRequest, placement: Any) -> ActorRef[Any]:
+        """Start an actor from a handler of `cell`: beside it, unless told otherwise."""
+        home = cell.kernel.home if placement is None else self.node.choose_home(placement)
+        return self.start_at(home, request)
+
+    def start_at(self, home: int, request: StartRequest) -> ActorRef[Any]:
+        """Start an actor in `home` and wait until it is ready. Raises StartError, NameTaken; then nothing is left."""
+        path = f"{request.actor.__module__}:{request.actor.__qualname__}"
+        kernel = self.kernels.get(home)
+        if kernel is not None and current.kernel_here() is kernel and kernel.in_handler():
+            address = kernel.lifecycle.start(request)
+        else:
+            limit = None if request.init_timeout_s is None else request.init_timeout_s + self.options.start_timeout_s
+            address = self.control(home, "start", request).get(timeout=limit)
+        if not address:
+            return None  # type: ignore[return-value]  # it raised Ignore
+        return self.ref_at(address, path)
+
+    # -- names, crashes, ends -----------------------------------------------------------------------------------------
+
+    def register(self, name: str, address: int, metadata: Any = None) -> None:
+        """Register a name. Raises NameTaken."""
+        if self.backend is not None:
+            with self.names_lock:
+                self.backend.register(name, address, metadata)
+        else:
+            self.control(CONTROLLER_HOME, "register", name, address, metadata).get(timeout=10)
+
+    def ended(self, cell: Cell) -> None:
+        """An actor of this process is gone for good: free its names."""
+        if cell.extra is None or cell.extra.name is None:
+            return
+        if self.backend is not None:
+            with self.names_lock:
+                self.backend.release_owner(cell.address)
+        else:
+            self.tell_kernel(CONTROLLER_HOME, "ended", cell.address)
+
+    def crashed(self, cell: Cell, what: str, error: BaseException) -> None:
+        """Report a crash to the user's log."""
+        log.error(
+            "%s crashed handling %s: %s: %s",
+            f"{cell.name} <{show(cell.address)}>",
+            what,
+            type(error).__name__,
+            error,
+            exc_info=(type(error), error, error.__traceback__),
+        )
+        if self.on_crash is not None:
+            self.on_crash(cell, what, error)
+
+    def copy_envelope(self, envelope: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Pickle a message between actors of one process, as if it went to another (strict messages)."""
+        sink = envelope[-1] if envelope[0] not in (1, 2) else None
+        body = envelope[1:-1] if sink is not None else envelope[1:]
+        copied = loads(dumps(body, "a message"))
+        return (envelope[0], *copied, sink) if sink is not None else (envelope[0], *copied)
+
+    def close(self) -> None:
+        """Let go of everything; references fail from now on."""
+        self.closed = True
+        current.runtimes.pop(self.node_id, None)
+        if self.outlet is not None:
+            self.outlet.close()
+        if self.inlet is not None:
+            self.inlet.close()
+        for books in self._books.values():
+            books.close()
+
+
+def _no_directory() -> Path:
+    raise StartError("a pool", "this process has no node")
+
+
+class RemoteStopped:
+    """Pykka's `actor_stopped` for an actor of another process."""
+
+    def __init__(self, runtime: ProcessRuntime, ref: ActorRef[Any]) -> None:
+        self._runtime = runtime
+        self._ref = ref
+
+    def is_set(self) -> bool:
+        """Whether it is dead."""
+        return not self._runtime.is_alive(self._ref.address)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is dead; return whether it is."""
+        try:
+            self._runtime.node.monitor(self._ref).get(timeout=timeout)
+        except CallTimeout:
+            return False
+        return True
+
+
+__all__ = ["LOCAL_HOME", "ProcessRuntime", "RemoteStopped", "Spill", "Target", "replace"]

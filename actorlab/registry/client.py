@@ -1,0 +1,69 @@
+"""Names: the registry as a process of the node uses it, whoever owns the partitions.
+
+Pure delegation, but for the reader that it holds. Reads go to this process's own reader and send no message. Writes go
+to a `RegistryWriter`: in the owner's process the backend itself, elsewhere the node's carrier of requests, which
+blocks until the owner has answered and raises what the owner raised. Nothing here goes round the contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .contract import Entry, RegistryReader, RegistryStatistics, RegistryWriter
+from .naming import Via, key_bytes, split
+
+Name = str | Via
+
+
+class Names:
+    """Who is called what, for this process. Any thread."""
+
+    __slots__ = ("_reader", "_whereis", "_writer")
+
+    def __init__(self, reader: RegistryReader, writer: RegistryWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._whereis = reader.whereis  # bound once: this is the path of every call by name
+
+    def whereis(self, name: Name) -> int | None:
+        """Return the address that has `name`, or None. Does not block."""
+        return self._whereis(name if type(name) is str else _key(name))
+
+    def lookup(self, name: Name) -> Entry | None:
+        """Return the entry of `name`, or None. Does not block."""
+        return self._reader.lookup(_key(name))
+
+    def register(self, name: Name, address: int, metadata: Mapping[str, Any] | None = None) -> Entry:
+        """Give `name` to `address`; see the contract. A name that cannot be one is refused here, before it travels."""
+        key = _key(name)
+        key_bytes(key)
+        return self._writer.register(key, address, metadata)
+
+    def unregister(self, name: Name, owner: int | None = None) -> bool:
+        """Free `name` (if `owner`, where given, has it) and say whether it was taken."""
+        return self._writer.unregister(_key(name), owner)
+
+    def update_metadata(self, name: Name, metadata: Mapping[str, Any], owner: int | None = None) -> Entry | None:
+        """Replace the metadata of `name`; None if nobody (or not `owner`) has it."""
+        return self._writer.update_metadata(_key(name), metadata, owner)
+
+    def names(self, namespace: str | None = None) -> list[Via]:
+        """Return the names, of one namespace or of all, sorted."""
+        every = map(split, self._reader.names())
+        return sorted((via for via in every if namespace in (None, via.namespace)), key=lambda via: via.key)
+
+    def items(self, namespace: str | None = None) -> list[Entry]:
+        """Return the entries, of one namespace or of all, in no order."""
+        return [entry for entry in self._reader.items() if namespace in (None, split(entry.name).namespace)]
+
+    def count(self) -> int:
+        """Return how many names are registered, in all namespaces."""
+        return self._reader.count()
+
+    def statistics(self) -> RegistryStatistics:
+        """Return the reader's counts: the lookups are this process's."""
+        return self._reader.statistics()
+
+
+def _key(name: Name) -> str:
+    return name.key if isinstance(name, Via) else name

@@ -1,0 +1,179 @@
+"""Runner: `actorlab run`, from a loaded configuration to an exit code.
+
+Edge (processes, signals); used by the command line only, never by an embedded node, which must leave signals alone.
+Guarantees that the node is stopped on every way out: ordered on the first Ctrl-C or SIGTERM, brutally on the second.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
+
+from .console import Console
+from .errors import SpecError
+from .telemetry import Event, Level
+
+if TYPE_CHECKING:
+    from .config import Config
+
+
+class RunningNode(Protocol):
+    """What the runner needs of a node: it runs within `with`, which stops it, too, if it still runs."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> object: ...
+
+    def wait(self) -> str | None:
+        """Block until the node ends by itself, and return why; None if it ended as it should."""
+
+    def stop(self, *, brutal: bool = False) -> object:
+        """Stop everything, blocking: in order, or at once. May be interrupted, then called again with brutal."""
+
+
+NodeFactory = Callable[..., RunningNode]
+"""`Node(options, tree=…, on_event=…)`; starts nothing before it is entered."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked us to end; the argument is its number. Not an Exception, so that jobs do not swallow it."""
+
+
+def run(config: Config, options: Mapping[str, Any], make_node: NodeFactory, console: Console) -> int:
+    """Run a configuration until its job is done, its tree has ended or a signal comes; return the exit code.
+
+    0 done, what the job returned, 1 the tree gave up, 128 + n a job cut short by signal n. Blocks; main thread only.
+    """
+    with _signals_as_interrupts(), _logging_to(console, config.node.log_level):
+        node = make_node(config.node, tree=config.tree, on_event=console.happened)
+        try:
+            with node:
+                try:
+                    if config.job is not None:
+                        return int(config.job.function(node, {**config.job.options, **options}, console) or 0)
+                    console.note(f"node {node.name} runs; Ctrl-C stops it in order, a second one at once")
+                    return _ended(node.wait(), console)
+                except KeyboardInterrupt as interrupt:
+                    console.note("stopping; once more stops at once", "warning")
+                    return 128 + _signal_of(interrupt) if config.job is not None else 0
+                finally:
+                    _stop(node, console)
+        except KeyboardInterrupt as interrupt:  # while it started, or while it was left
+            return 128 + _signal_of(interrupt)
+
+
+def _ended(why: str | None, console: Console) -> int:
+    if why is None:
+        return 0
+    console.fail(why)
+    return 1
+
+
+def _stop(node: RunningNode, console: Console) -> None:
+    try:
+        node.stop()
+    except KeyboardInterrupt:
+        # from here on there is nothing left that a third one could ask for
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        console.note("stopping at once", "warning")
+        node.stop(brutal=True)
+
+
+def _signal_of(interrupt: KeyboardInterrupt) -> int:
+    return int(interrupt.args[0]) if interrupt.args else signal.SIGINT
+
+
+@contextmanager
+def _signals_as_interrupts() -> Iterator[None]:
+    """Have SIGINT, SIGTERM and SIGHUP raise Interrupted in this thread; put the handlers back afterwards."""
+
+    def raise_interrupted(number: int, frame: FrameType | None) -> NoReturn:
+        raise Interrupted(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, raise_interrupted) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+class _Records(logging.Handler):
+    """Shows log records, also those that workers sent, as events of kind `log`."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level: Level = "info"
+        if record.levelno >= logging.WARNING:
+            level = "error" if record.levelno >= logging.ERROR else "warning"
+        try:
+            text = f"{record.levelname} {record.name}: {self.format(record)}"
+            fields = {"logger": record.name, "process": record.process, "severity": record.levelname}
+            self._console.happened(Event(record.created, "log", text, level, fields))
+        except Exception:
+            self.handleError(record)
+
+
+@contextmanager
+def _logging_to(console: Console, level: str) -> Iterator[None]:
+    handler, root = _Records(console), logging.getLogger()
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(level)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before)
+
+
+def read_settings(settings: Iterable[str]) -> dict[str, Any]:
+    """Return `key=value` texts as options; a value that is TOML is read as such, any other is a text.
+
+    >>> read_settings(["k=3", "deep=true", "title=Red and blue"])
+    {'k': 3, 'deep': True, 'title': 'Red and blue'}
+    """
+    options: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key.strip():
+            raise SpecError("--set", f"must be key=value, not {setting!r}")
+        try:
+            # a document with more than this one key was not a value
+            (options[key.strip()],) = tomllib.loads(f"value = {value}").values()
+        except (tomllib.TOMLDecodeError, ValueError):
+            options[key.strip()] = value
+    return options
+
+
+def read_queries(file: str) -> list[str]:
+    """Return the lines of a file (`-`: standard input) that are not blank."""
+    try:
+        if file == "-":
+            lines = sys.stdin.readlines()
+        else:
+            with open(file, encoding="utf-8") as stream:
+                lines = stream.readlines()
+    except OSError as error:
+        raise SpecError("--queries", f"{file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SpecError("--queries", f"{file} is not UTF-8") from None
+    if not (queries := [line.strip() for line in lines if line.strip()]):
+        raise SpecError("--queries", f"{file} holds no query: one a line")
+    return queries

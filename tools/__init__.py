@@ -1,0 +1,1 @@
+"""Checks and benchmarks of the project itself; nothing here is installed."""
