@@ -3,10 +3,10 @@
 Pure re-exports; the actor floor's root, imported by the floors above.
 """
 
-from . import current
 from .actor import Actor, ProcessActor
 from .behaviour import Behaviour, behaviour_at
 from .cell import DEAD, ENDING, HELD, IDLE, Cell
+from .current import embedded, kernel_here, runtimes
 from .dead_letters import DeadLetter, DeadLetters
 from .endings import ChildExit
 from .envelope import ASK, CALL, CAST, CONTROL, FAIL, INFO, LAST_KIND, REPLY, SIGNAL, STOP, TELL, Chain, Sink
@@ -70,6 +70,8 @@ __all__ = [
     "by_hash",
     "check_placement",
     "crashed",
-    "current",
+    "embedded",
+    "kernel_here",
     "pick_by_hash",
+    "runtimes",
 ]

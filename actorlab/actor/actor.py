@@ -66,7 +66,8 @@ class Actor(pykka.Actor):
         runtime = current.runtime_here()
         if runtime is None:
             runtime = current.make_embedded()
-        return runtime.start_default(cls, args, kwargs)
+        ref: ActorRef[Self] = runtime.start_default(cls, args, kwargs)
+        return ref
 
     # -- who am I -----------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def _send(ref: ActorRef[Any], envelope: tuple[Any, ...], body: Any, sink: Any) -> None:
-    runtime = ref._runtime
+    runtime = ref.runtime
     kernel = runtime.kernels.get(ref.address >> 56)
     if kernel is None:
         runtime.send(ref, envelope[0], body, sink, None)
@@ -35,7 +35,7 @@ def _send(ref: ActorRef[Any], envelope: tuple[Any, ...], body: Any, sink: Any) -
     if runtime.strict_messages:
         envelope = runtime.copy_envelope(envelope)
     else:
-        ref._cell = cell  # from now on the fast path
+        ref.cell = cell  # from now on the fast path
     if kind in (CALL, CAST) and envelope[1] not in cell.behaviour.public:
         raise BadCall(ref.label, f"no public method {envelope[1]!r}")
     if get_ident() == kernel.ident:
@@ -108,7 +108,7 @@ def call(ref: ActorRef[Any], name: str, args: tuple[Any, ...], kwargs: dict[str,
 def stop(ref: ActorRef[Any], reason: Any = "normal") -> Future[Any]:
     """Ask an actor to stop when the messages before are done; never waits, never full. Fails with ActorDied if dead."""
     future: Future[Any] = Future(f"the stop of {ref.path}")
-    runtime = ref._runtime
+    runtime = ref.runtime
     kernel = runtime.kernels.get(ref.address >> 56)
     if kernel is None:
         runtime.send(ref, STOP, (reason,), future, None)
@@ -127,7 +127,7 @@ def stop(ref: ActorRef[Any], reason: Any = "normal") -> Future[Any]:
 
 async def send_async(ref: ActorRef[Any], message: Any) -> None:
     """`tell` that waits for room as a coroutine."""
-    kernel = ref._runtime.kernels.get(ref.address >> 56)
+    kernel = ref.runtime.kernels.get(ref.address >> 56)
     cell = kernel.cells.get(ref.address) if kernel is not None else None
     if kernel is None or cell is None:
         tell(ref, message)

@@ -49,10 +49,10 @@ class ActorRef(pykka.ActorRef[A]):
         """`ref.request.method(…)` or `ref.request(Class.method, …)`: send; the answer is a Future."""
 
     def __init__(self, runtime: Runtime, address: int, path: str, cell: Cell | None = None) -> None:
-        self._runtime = runtime
+        self.runtime = runtime
         self.address = address
         self.path = path
-        self._cell = cell
+        self.cell = cell
 
     # -- who ------------------------------------------------------------------------------------------------
 
@@ -64,7 +64,7 @@ class ActorRef(pykka.ActorRef[A]):
     @property
     def label(self) -> str:
         """Class and address, as people read them."""
-        cell = self._cell
+        cell = self.cell
         if cell is not None and cell.behaviour.pykka_rule:
             return str(self)
         return f"{self.path.rpartition('.')[2].rpartition(':')[2]} <{show(self.address)}>"
@@ -79,32 +79,32 @@ class ActorRef(pykka.ActorRef[A]):
         return (
             isinstance(other, ActorRef)
             and other.address == self.address
-            and other._runtime.node_id == self._runtime.node_id
+            and other.runtime.node_id == self.runtime.node_id
         )
 
     def __hash__(self) -> int:
         return hash(self.address)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return revive, (self._runtime.node_id, self.address, self.path)
+        return revive, (self.runtime.node_id, self.address, self.path)
 
     @property
     def name(self) -> str | None:
         """Its registered name, where this process can know it without asking."""
-        return self._runtime.name_of(self.address)
+        return self.runtime.name_of(self.address)
 
     @property
     def incarnation(self) -> int:
         """How many times its supervisor has restarted it."""
-        return self._runtime.incarnation_of(self.address)
+        return self.runtime.incarnation_of(self.address)
 
     def is_alive(self) -> bool:
         """Whether an incarnation lives or will come."""
-        return self._runtime.is_alive(self.address)
+        return self.runtime.is_alive(self.address)
 
     def statistics(self) -> Any:
         """Read its books from the node table: state, depth, handled, failed, dead-lettered. Asks nobody."""
-        return self._runtime.statistics_of(self.address)
+        return self.runtime.statistics_of(self.address)
 
     # -- actorlab's spelling ----------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class ActorRef(pykka.ActorRef[A]):
 
     def tell(self, message: Any) -> None:
         """Send a message; no answer. Raises ActorDied, MailboxFull or NotSendable: then nothing was sent (P3)."""
-        cell = self._cell
+        cell = self.cell
         if cell is not None and get_ident() == cell.ident:
             mailbox = cell.mailbox
             if len(mailbox) < cell.brake and message.__class__ is not ActorStop:
@@ -170,7 +170,7 @@ class ActorRef(pykka.ActorRef[A]):
 
     def exit(self, reason: Any = "shutdown") -> None:
         """Send an exit signal: `"kill"` cannot be trapped; any other reason ends an actor that does not trap exits."""
-        self._runtime.signal(self.address, ("exit", self.address, 0, reason, "exit"))
+        self.runtime.signal(self.address, ("exit", self.address, 0, reason, "exit"))
 
     def proxy(self) -> Any:
         """Return a Pykka proxy. Calls give futures; attributes can be read and set."""
@@ -180,7 +180,8 @@ class ActorRef(pykka.ActorRef[A]):
 
     def monitor(self) -> int:
         """Watch it from the current handler's actor: a `Down` comes when this incarnation ends."""
-        return _own_actor("monitor").monitor(self)
+        number: int = _own_actor("monitor").monitor(self)
+        return number
 
     def link(self) -> None:
         """Link it with the current handler's actor: when one ends other than normally, so does the other."""
@@ -191,18 +192,19 @@ class ActorRef(pykka.ActorRef[A]):
     @property
     def actor_class(self) -> type[A]:  # type: ignore[override]
         """The actor's class, imported if need be."""
-        cell = self._cell
-        return cast("type[A]", cell.behaviour.cls if cell is not None else self._runtime.class_of(self.path))
+        cell = self.cell
+        return cast("type[A]", cell.behaviour.cls if cell is not None else self.runtime.class_of(self.path))
 
     @property
     def actor_urn(self) -> str:  # type: ignore[override]
         """Pykka's name for it: a URN, stable for the actor's life."""
-        return self._runtime.urn_of(self.address)
+        return self.runtime.urn_of(self.address)
 
     @property
     def actor_stopped(self) -> threading.Event:  # type: ignore[override]
         """Something with `is_set()` and `wait(timeout)`."""
-        return self._runtime.stopped_event(self)
+        stopped: threading.Event = self.runtime.stopped_event(self)
+        return stopped
 
     @property
     def actor_inbox(self) -> Any:  # type: ignore[override]
@@ -210,7 +212,7 @@ class ActorRef(pykka.ActorRef[A]):
         return Inbox(self)
 
     def _actor_weakref(self) -> Any:
-        cell = self._cell
+        cell = self.cell
         return cell.object if cell is not None else None
 
 
@@ -242,6 +244,9 @@ class Inbox:
 class Call:
     """`ref.call`: methods that send and wait. Each is built once and then found by ordinary look-up."""
 
+    _ref: ActorRef[Any]
+    _timeout_s: float | None
+
     def __init__(self, ref: ActorRef[Any], timeout_s: float | None) -> None:
         self.__dict__["_ref"] = ref
         self.__dict__["_timeout_s"] = timeout_s
@@ -251,7 +256,7 @@ class Call:
         ref, timeout_s = self._ref, self._timeout_s
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            cell = ref._cell
+            cell = ref.cell
             if cell is not None and get_ident() == cell.ident:
                 return local_call(cell.kernel, cell, name, args, kwargs, timeout_s)
             return outbound.call(ref, name, args, kwargs, timeout_s)
@@ -263,6 +268,8 @@ class Call:
 class Cast:
     """`ref.cast`: methods that send and do not wait."""
 
+    _ref: ActorRef[Any]
+
     def __init__(self, ref: ActorRef[Any]) -> None:
         self.__dict__["_ref"] = ref
 
@@ -271,7 +278,7 @@ class Cast:
         ref = self._ref
 
         def send(*args: Any, **kwargs: Any) -> None:
-            cell = ref._cell
+            cell = ref.cell
             if cell is not None and get_ident() == cell.ident:
                 mailbox = cell.mailbox
                 if len(mailbox) < cell.brake:
@@ -288,6 +295,8 @@ class Cast:
 
 class Request(Generic[A_co]):
     """`ref.request`: methods that send and return a Future; or `ref.request(Class.method, …)`, typed."""
+
+    _ref: ActorRef[Any]
 
     def __init__(self, ref: ActorRef[Any]) -> None:
         self.__dict__["_ref"] = ref

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .cell import Cell
     from .dead_letters import DeadLetters
     from .future import Future
+    from .lifecycle import StartRequest
     from .ref import ActorRef
     from .scheduler import Kernel
 
@@ -51,6 +52,8 @@ class Runtime(Protocol):
     """One process's part of a node."""
 
     node_id: str
+    node: Any
+    options: Any
     kernels: dict[int, Kernel]
     dead_letters: DeadLetters
     strict_messages: bool
@@ -61,6 +64,22 @@ class Runtime(Protocol):
     def ref(self, address: int) -> ActorRef[Any]:
         """Return a reference to whatever lives at `address`."""
 
+    def ref_at(self, address: int, path: str) -> ActorRef[Any]:
+        """Return a reference to an actor whose class (`module:qualname`) is known."""
+
+    # what a reference asks about its actor; nobody is sent a message
+    def is_alive(self, address: int) -> bool: ...
+    def name_of(self, address: int) -> str | None: ...
+    def urn_of(self, address: int) -> str: ...
+    def incarnation_of(self, address: int) -> int: ...
+    def statistics_of(self, address: int) -> Any: ...
+    def stopped_event(self, ref: ActorRef[Any]) -> Any: ...
+    def class_of(self, path: str) -> type[Any]: ...
+    def know_class(self, actor: type[Any]) -> None: ...
+
+    def copy_envelope(self, envelope: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return an envelope as it would arrive from another process (strict messages)."""
+
     def send(self, ref: ActorRef[Any], kind: int, body: Any, sink: Any, timeout_s: float | None) -> None:
         """Send to an actor in another process; park or block for room, at most as long as its mailbox says."""
 
@@ -70,8 +89,17 @@ class Runtime(Protocol):
     def control(self, home: int, operation: str, *args: Any) -> Future[Any]:
         """Ask the kernel of `home` to do something; the answer is a future."""
 
+    def tell_kernel(self, home: int, operation: str, *args: Any) -> None:
+        """Have the kernel of `home` do something; no answer."""
+
     def wait_in_foreign_thread(self, future: Future[Any], timeout_s: float | None) -> bool:
         """Wait for a future in a thread that is no kernel's, helping the lanes along; False: wait yourself."""
+
+    def start_default(self, actor: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActorRef[Any]:
+        """Start an actor where `Class.start(…)` means."""
+
+    def start_from(self, cell: Cell, request: StartRequest, placement: Any) -> ActorRef[Any]:
+        """Start an actor from a handler of `cell`, beside it unless told otherwise."""
 
     def register(self, name: str, address: int, metadata: Any = None) -> None:
         """Register a name; parks or blocks. Raises NameTaken."""
@@ -81,3 +109,6 @@ class Runtime(Protocol):
 
     def crashed(self, cell: Cell, what: str, error: BaseException) -> None:
         """Report a crash to the user's log."""
+
+    def happened(self, kind: str, text: str, fields: dict[str, Any]) -> None:
+        """Tell the controller's listeners what happened."""

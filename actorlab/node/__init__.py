@@ -1,6 +1,5 @@
 """Nodes: the operating-system processes of a node, and how they are launched, watched, replaced and stopped."""
 
-from ..actor import current
 from .books import ActorStatistics
 from .control import Quiet
 from .directory import base_directory
@@ -22,7 +21,6 @@ __all__ = [
     "RegistryOptions",
     "Worker",
     "base_directory",
-    "current",
     "doctor",
     "embedded_runtime",
     "install",

@@ -34,7 +34,7 @@ class RemoteAsk:
             return
         self._answered = True
         try:
-            self._runtime.post_body(self._corr >> 56, 0, self._corr, REPLY, value, "the reply")
+            self._runtime.sending.post_body(self._corr >> 56, 0, self._corr, REPLY, value, "the reply")
         except Exception as error:
             self._send_error(error)
 
@@ -47,4 +47,4 @@ class RemoteAsk:
 
     def _send_error(self, error: BaseException) -> None:
         handled = not isinstance(error, CallError)
-        self._runtime.post_raw(self._corr >> 56, 0, self._corr, FAIL, encode_exception(error, handled))
+        self._runtime.sending.post_raw(self._corr >> 56, 0, self._corr, FAIL, encode_exception(error, handled))

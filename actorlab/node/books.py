@@ -103,7 +103,7 @@ class Books:
             template = slot_template(
                 class_id=self._class_id(path),
                 capacity=capacity,
-                overflow=OVERFLOWS.index(overflow),  # type: ignore[arg-type]
+                overflow=OVERFLOWS.index(overflow),
                 timeout_ms=min(int(timeout_s * 1000), 2**32 - 1) if timeout_s < 4e6 else 2**32 - 1,
                 host=process_of(self.home),
                 flags=Flag.SUPERVISED if supervisor else 0,

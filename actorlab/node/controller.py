@@ -31,11 +31,12 @@ from .control import operations
 from .directory import NodeDirectory
 from .exits import ExitWatch, is_stopped
 from .inlet import Inlet
-from .launch import Launcher, WorkerProcess
+from .launch import Launcher
 from .logs import take_log
 from .options import NodeOptions
 from .runtime import ProcessRuntime, log
 from .worker import Assignment
+from .worker_process import WorkerProcess
 
 START_TRIES = 5
 TARGET = "actorlab.node.worker:main"
@@ -80,7 +81,7 @@ class Controller:
             self._open_embedded(options)
         self.runtime.operations.update(operations())
         self.runtime.operations.update(self._operations())
-        self.runtime.happened = self.happened
+        self.runtime.hear = self.happened
 
     # -- opening --------------------------------------------------------------------------------------------------
 
@@ -100,7 +101,7 @@ class Controller:
             for slot in range(options.workers + 1):
                 create_doorbell(bell_path(path, slot))
             epoch = self.board.occupy(0, os.getpid())
-            runtime.number_from(epoch)
+            runtime.sending.number_from(epoch)
             books = Books.create(path, options.max_actors, CONTROLLER_HOME)
             runtime.own_table(CONTROLLER_HOME, books)
             runtime.outlet = Outlet(path, 0, self.board, options.lane_blocks)

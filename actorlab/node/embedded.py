@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 
-from ..actor import current
+from ..actor import embedded
 from .node import Node
 from .options import NodeOptions
 from .runtime import ProcessRuntime
@@ -28,5 +28,5 @@ def embedded_runtime() -> ProcessRuntime:
 
 def install() -> None:
     """Have `Actor.start` find the embedded node."""
-    if embedded_runtime not in current.embedded:
-        current.embedded.append(embedded_runtime)
+    if embedded_runtime not in embedded:
+        embedded.append(embedded_runtime)

@@ -20,7 +20,7 @@ from ..actor import (
     Placement,
     StartRequest,
     check_placement,
-    current,
+    kernel_here,
     pick_by_hash,
 )
 from ..errors import ActorDied, SpecError
@@ -149,7 +149,7 @@ class NodeFacade:
         """Return a future of the Down of `ref`: settled once, when this incarnation of it ends."""
         down: Future[Down] = Future(f"the end of {ref.path}")
         runtime = self._runtime
-        kernel = current.kernel_here() or next(iter(runtime.kernels.values()))
+        kernel = kernel_here() or next(iter(runtime.kernels.values()))
         kernel.post(kernel.signals.watch_from_outside, ref.address, down)
         return down
 

@@ -38,8 +38,8 @@ class Inlet:
         self._unfinished: set[int] = set()  # senders whose lane was not drained to its end
         self._wanted: set[int] = set()  # senders that wait for room, and have some now
         self._token = threading.Lock()
-        self.has_news = lambda: self._board.u8[news_at : news_at + 256].tobytes().find(1) >= 0
         news_at = process * 320 + 64
+        self._news = board.u8[news_at : news_at + 256]
         self.frames = 0
 
     def attach(self, hub: Any) -> None:
@@ -54,6 +54,10 @@ class Inlet:
         return reader
 
     # -- the hub's side -------------------------------------------------------------------------------------------
+
+    def has_news(self) -> bool:
+        """Whether somebody sent something."""
+        return self._news.tobytes().find(1) >= 0
 
     def poll(self) -> bool:
         """Drain what has arrived and hand it on; return whether there was anything."""
@@ -76,7 +80,7 @@ class Inlet:
                     dispatch = self._dispatch
                     for record in records:
                         dispatch(record, reader, sender)
-                self._runtime.room_in(sender)
+                self._runtime.sending.room_in(sender)
         finally:
             self._token.release()
         if self._wanted:
@@ -227,6 +231,7 @@ class Inlet:
     def close(self) -> None:
         """Unmap all lanes and close the bell."""
         self._bell.close()
+        self._news.release()
         for reader in self._readers.values():
             reader.close()
         self._readers.clear()

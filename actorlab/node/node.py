@@ -1,4 +1,4 @@
-"""Node: a machine's worth of actors, as its user opens it. `with al.Node(workers=4) as node: …`
+"""Node: a machine's worth of actors, as its user opens it.
 
 Edge (processes); the public face of the node floor. What code inside an actor may do with a node (`self.node`), the
 user may do here too, and beside it start trees, wait, look and stop.

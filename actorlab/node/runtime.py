@@ -10,77 +10,45 @@ from __future__ import annotations
 import hashlib
 import importlib
 import logging
-import time
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from ..actor import (
-    CALL,
-    CAST,
     CONTROL,
     DEAD,
     ENDING,
     SIGNAL,
-    STOP,
     ActorRef,
     Cell,
     DeadLetters,
     Future,
     Kernel,
     StartRequest,
-    current,
+    kernel_here,
+    runtimes,
 )
-from ..errors import ActorDied, CallTimeout, MailboxFull, MessageTooLarge, NodeGone, NotSendable, StartError
-from ..ids import CONTROLLER_HOME, LOCAL_HOME, generation_of, home_of, index_of, process_of, show
+from ..errors import CallTimeout, NotSendable, StartError
+from ..ids import CONTROLLER_HOME, LOCAL_HOME, process_of, show
 from ..message import Crashed
 from ..transport import (
-    MAX_PAYLOAD_BYTES,
-    OVERFLOW_CODES,
-    SLOT_U8,
-    SLOT_U32,
-    STATE,
-    Large,
     Outlet,
-    Spill,
     dumps,
-    encode,
     loads,
 )
 from .answers import RemoteAsk
 from .books import Books
 from .facade import NodeFacade
-from .inlet import SPILLED, Inlet
+from .inlet import Inlet
 from .options import NodeOptions
+from .sending import Sending
 
 log = logging.getLogger("actorlab")
 
-_BODY_NAMES = {CALL: ("method", "args", "kwargs", "chain"), CAST: ("method", "args", "kwargs")}
 
 
-class Target:
-    """What a sender knows of an actor in another process; `out` counts its own messages not yet handled there."""
-
-    __slots__ = ("address", "books", "capacity", "generation", "generation_at", "out", "overflow", "process",
-                 "state_at", "timeout_s")  # fmt: skip
-
-    def __init__(self, address: int, books: Books) -> None:
-        view = books.read(address)
-        index = index_of(address)
-        self.address = address
-        self.books = books
-        self.process = process_of(home_of(address))
-        self.generation = generation_of(address)
-        self.generation_at = index * SLOT_U32 + 2
-        self.state_at = index * SLOT_U8 + STATE
-        self.out = 0
-        self.capacity = view.capacity if view is not None else 1
-        self.overflow = OVERFLOW_CODES[view.overflow] if view is not None else "reject"
-        self.timeout_s = view.timeout_ms / 1000 if view is not None else 0.0
 
 
 class ProcessRuntime:
@@ -104,26 +72,20 @@ class ProcessRuntime:
         self.outlet: Outlet | None = None
         self.inlet: Inlet | None = None
         self.spill: Any = None
+        self.hear: Callable[..., None] | None = None  # in the controller's process: who listens to events
         self.start_local: Callable[[], Kernel] | None = None
         self.own_directory: Callable[[], Path] = _no_directory
         self.on_crash: Callable[[Cell, str, BaseException], None] | None = None
         self.pools: dict[str, Any] = {}
         self.closed = False
         self._books: dict[int, Books] = {}
-        self._targets: dict[int, Target] = {}
         self._classes: dict[str, type[Any]] = {}
-        self._numbers = count(process << 56 | 1)  # see `number_from`
-        self._unnumbered = process << 56
+        self.sending = Sending(self, process)
+        self.send = self.sending.send
         self._asked: dict[int, set[int]] = {}  # control questions by the home that was asked
-        self._gates: dict[int, list[Future[None]]] = {}
         self._helping = Lock()
-        self.rescues = 0
         self.node = NodeFacade(self)
-        current.runtimes[node_id] = self
-
-    def number_from(self, epoch: int) -> None:
-        """Number our questions so that answers meant for an earlier process in our slot are nobody's."""
-        self._numbers = count(self._unnumbered | (epoch & 0xFFFF) << 40 | 1)
+        runtimes[node_id] = self
 
     # -- tables, references ---------------------------------------------------------------------------------------
 
@@ -222,7 +184,7 @@ class ProcessRuntime:
     def stopped_event(self, ref: ActorRef[Any]) -> Any:
         """Return Pykka's view of an actor's end."""
         kernel = self.kernels.get(ref.address >> 56)
-        cell = ref._cell if ref._cell is not None else (kernel.cells.get(ref.address) if kernel else None)
+        cell = ref.cell if ref.cell is not None else (kernel.cells.get(ref.address) if kernel else None)
         if cell is not None and cell.object is not None:
             return cell.object.actor_stopped
         if cell is not None and cell.extra is not None and cell.extra.stopped is not None:
@@ -230,134 +192,6 @@ class ProcessRuntime:
         return RemoteStopped(self, ref)
 
     # -- sending to other processes ---------------------------------------------------------------------------------
-
-    def send(self, ref: ActorRef[Any], kind: int, body: Any, sink: Any, timeout_s: float | None) -> None:
-        """Send to an actor in another process; park or block for room, at most as long as its mailbox says (P3)."""
-        address = ref.address
-        outlet = self.outlet
-        if outlet is None or self.closed:
-            raise NodeGone(str(ref), self.node_id)
-        target = self._targets.get(address)
-        if target is None:
-            target = self._aim(ref)
-        elif target.books.u32[target.generation_at] != target.generation or target.books.table.u8[target.state_at] in (
-            0,
-            5,
-        ):
-            del self._targets[address]
-            raise ActorDied(str(ref), "noproc", "never")
-        payload = dumps(body, ref.path)
-        flags = 0
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            payload, flags = self._spilled(body, ref, kind)
-        corr = self._unnumbered
-        if sink is not None:
-            corr = sink.corr = next(self._numbers)
-            self.pending[corr] = sink
-        if (target.out < target.capacity or kind == STOP) and outlet.try_send(
-            target.process, address, corr, kind, flags, payload, target
-        ):
-            return
-        if kind == STOP:
-            outlet.post(target.process, address, corr, kind, flags, payload)
-            return
-        try:
-            self._wait_for_room(ref, target, corr, kind, flags, payload)
-        except BaseException:
-            self.pending.pop(corr, None)
-            if flags & SPILLED:
-                self.spill.discard(payload)
-            raise
-
-    def _aim(self, ref: ActorRef[Any]) -> Target:
-        try:
-            books = self.table(home_of(ref.address))
-        except OSError:
-            raise ActorDied(str(ref), "noproc", "never") from None
-        if not books.is_tenant(ref.address):
-            raise ActorDied(str(ref), "noproc", "never")
-        if len(self._targets) > 50_000:
-            self._targets = {address: target for address, target in self._targets.items() if target.out}
-        target = self._targets[ref.address] = Target(ref.address, books)
-        return target
-
-    def _spilled(self, body: Any, ref: ActorRef[Any], kind: int) -> tuple[bytes, int]:
-        """Write a large message to a file of its own; return its token."""
-        data = encode(body, ref.path, MAX_PAYLOAD_BYTES, _BODY_NAMES.get(kind, ()))
-        if not isinstance(data, Large):
-            return data, 0
-        limit = self.options.max_message_bytes
-        if data.size_bytes > limit:
-            raise MessageTooLarge(str(ref), data.size_bytes, limit)
-        return self.spill.write(data.meta, data.buffers, f"a message to {ref.path}"), SPILLED
-
-    def _wait_for_room(
-        self, ref: ActorRef[Any], target: Target, corr: int, kind: int, flags: int, payload: bytes
-    ) -> None:
-        outlet = self.outlet
-        assert outlet is not None
-        end = time.monotonic() + target.timeout_s
-        kernel = current.kernel_here()
-        may_wait = kernel is None or kernel.in_handler()
-        if kernel is not None and kernel.home == CONTROLLER_HOME:
-            outlet.post(target.process, target.address, corr, kind, flags, payload)  # supervisors never wait at doors
-            return
-        while True:
-            outlet.recount(target.process)
-            mailbox_full = target.out >= target.capacity
-            if mailbox_full and target.overflow == "reject":
-                raise MailboxFull(ref.label, target.capacity, "reject")
-            if not mailbox_full or target.overflow.startswith("drop"):
-                if outlet.try_send(target.process, target.address, corr, kind, flags, payload, target):
-                    return
-                if outlet.want_room(target.process, len(payload)):
-                    continue
-            else:
-                outlet.want_room(target.process, 0)
-            left = end - time.monotonic()
-            if left <= 0 or not may_wait:
-                if mailbox_full:
-                    raise MailboxFull(ref.label, target.capacity, target.overflow)
-                raise MailboxFull(ref.label, self.options.lane_blocks, target.overflow, "lane")
-            gate: Future[None] = Future(f"room for {ref.path}")
-            self._gates.setdefault(target.process, []).append(gate)
-            outlet.recount(target.process)
-            if mailbox_full and target.out < target.capacity:
-                continue
-            try:
-                gate.get(timeout=min(left, 0.05))
-            except CallTimeout:
-                self.rescues += 1  # the second line: a ring that was lost
-
-    def room_in(self, process: int) -> None:
-        """`process` has news for us: whoever waits for room in the lane to it looks again."""
-        gates = self._gates.pop(process, None)
-        if gates:
-            for gate in gates:
-                gate.reply(None)
-
-    def post_body(self, process: int, dest: int, corr: int, kind: int, body: Any, what: str) -> None:
-        """Send a reply, signal or control message: never waits for room. Raises NotSendable, MessageTooLarge."""
-        payload = dumps(body, what)
-        flags = 0
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            data = encode(body, what, MAX_PAYLOAD_BYTES)
-            if isinstance(data, Large):
-                if data.size_bytes > self.options.max_message_bytes:
-                    raise MessageTooLarge(what, data.size_bytes, self.options.max_message_bytes)
-                payload, flags = self.spill.write(data.meta, data.buffers, what), SPILLED
-            else:
-                payload = data
-        if self.outlet is not None and not self.closed:
-            self.outlet.post(process, dest, corr, kind, flags, payload)
-
-    def post_raw(self, process: int, dest: int, corr: int, kind: int, payload: bytes) -> None:
-        """Send bytes as they are, through a file if they are many."""
-        flags = 0
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            payload, flags = self.spill.write(dumps(payload), (), "a large answer"), SPILLED
-        if self.outlet is not None and not self.closed:
-            self.outlet.post(process, dest, corr, kind, flags, payload)
 
     # -- signals and control ----------------------------------------------------------------------------------------
 
@@ -370,24 +204,27 @@ class ProcessRuntime:
         if self.outlet is None or self.closed:
             return
         try:
-            self.post_body(process_of(home), address, self._unnumbered, SIGNAL, signal, "a signal")
+            self.sending.post_body(process_of(home), address, self.sending.unnumbered, SIGNAL, signal, "a signal")
         except NotSendable:
             plain = tuple(item if isinstance(item, (int, str, Crashed)) else repr(item) for item in signal)
-            self.post_body(process_of(home), address, self._unnumbered, SIGNAL, plain, "a signal")
+            self.sending.post_body(process_of(home), address, self.sending.unnumbered, SIGNAL, plain, "a signal")
 
     def signal_here(self, address: int, signal: tuple[Any, ...]) -> None:
         """Hand a signal to a kernel of this process."""
         kernel = self.kernels.get(address >> 56)
         if kernel is None:
             return
-        if current.kernel_here() is kernel:
+        if kernel_here() is kernel:
             kernel.signals.signal(signal)
         else:
             kernel.post(kernel.signals.signal, signal)
 
     def happened(self, kind: str, text: str, fields: dict[str, Any]) -> None:
         """Tell the controller's listeners what happened."""
-        self.tell_kernel(CONTROLLER_HOME, "event", kind, text, fields)
+        if self.hear is not None:
+            self.hear(kind, text, fields)
+        else:
+            self.tell_kernel(CONTROLLER_HOME, "event", kind, text, fields)
 
     def control(self, home: int, operation: str, *args: Any) -> Future[Any]:
         """Ask the kernel of `home` to do something; the answer is a future."""
@@ -399,11 +236,11 @@ class ProcessRuntime:
             run = self.operations[operation]
             kernel.post(kernel.submit, lambda: run(kernel, *args), future)
             return future
-        corr = future.corr = next(self._numbers)
+        corr = future.corr = self.sending.number()
         self.pending[corr] = future
         self._asked.setdefault(home, set()).add(corr)
         try:
-            self.post_body(process_of(home), home << 56, corr, CONTROL, (operation, args), operation)
+            self.sending.post_body(process_of(home), home << 56, corr, CONTROL, (operation, args), operation)
         except BaseException as error:
             del self.pending[corr]
             future.fail(error)
@@ -424,7 +261,7 @@ class ProcessRuntime:
             kernel.post(run, kernel, *args)
         elif self.outlet is not None and not self.closed:
             body = (operation, args)
-            self.post_body(process_of(home), home << 56, self._unnumbered, CONTROL, body, operation)
+            self.sending.post_body(process_of(home), home << 56, self.sending.unnumbered, CONTROL, body, operation)
 
     def control_here(self, home: int, body: Any, corr: int) -> None:
         """Do what another process asked a kernel of ours to do."""
@@ -472,7 +309,7 @@ class ProcessRuntime:
         """Start an actor in `home` and wait until it is ready. Raises StartError, NameTaken; then nothing is left."""
         path = f"{request.actor.__module__}:{request.actor.__qualname__}"
         kernel = self.kernels.get(home)
-        if kernel is not None and current.kernel_here() is kernel and kernel.in_handler():
+        if kernel is not None and kernel_here() is kernel and kernel.in_handler():
             address = kernel.lifecycle.start(request)
         else:
             limit = None if request.init_timeout_s is None else request.init_timeout_s + self.options.start_timeout_s
@@ -524,7 +361,7 @@ class ProcessRuntime:
     def close(self) -> None:
         """Let go of everything; references fail from now on."""
         self.closed = True
-        current.runtimes.pop(self.node_id, None)
+        runtimes.pop(self.node_id, None)
         if self.outlet is not None:
             self.outlet.close()
         if self.inlet is not None:
@@ -556,5 +393,3 @@ class RemoteStopped:
             return False
         return True
 
-
-__all__ = ["LOCAL_HOME", "ProcessRuntime", "RemoteStopped", "Spill", "Target", "replace"]

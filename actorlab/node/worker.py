@@ -81,7 +81,7 @@ def _serve(who: Assignment, control: Any) -> int:
     epoch = board.occupy(who.slot, os.getpid())
     runtime = ProcessRuntime(who.node_id, who.slot, who.options, directory)
     books = Books.create(directory, who.options.max_actors, who.slot)
-    runtime.number_from(epoch)
+    runtime.sending.number_from(epoch)
     runtime.own_table(who.slot, books)
     runtime.operations.update(operations())
     runtime.outlet = Outlet(directory, who.slot, board, who.options.lane_blocks)

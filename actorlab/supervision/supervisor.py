@@ -184,10 +184,10 @@ class SupervisorActor(Actor):
             case Start(children, in_order):
                 launches = list(children)
                 while not in_order and todo and isinstance(todo[0], Start) and not todo[0].in_order:
-                    launches.extend(todo.popleft().children)  # type: ignore[union-attr]
+                    launches.extend(todo.popleft().children)  # type: ignore[union-attr, arg-type]
                 return self._start(launches, in_order)
             case Stop(children, parallel):
-                return self._stop(list(children), parallel)
+                return self._halt(list(children), parallel)
             case RetryAfter(seconds, children):
                 self.send_after(seconds, Retry(children))
             case Ready():
@@ -302,7 +302,7 @@ class SupervisorActor(Actor):
             events.append(StartOk(child, launch.incarnation, ref))
         return events
 
-    def _stop(self, halts: list[Halt], parallel: bool) -> list[Event]:
+    def _halt(self, halts: list[Halt], parallel: bool) -> list[Event]:
         runtime = self._mine().kernel.runtime
         batches: list[tuple[int, list[Halt]]] = []
         at: dict[int, list[Halt]] = {}
