@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -152,7 +153,10 @@ class Console:
             self._json(event.kind, {"time": event.time, "text": event.text, "level": event.level, **event.fields})
         else:
             at = time.strftime("%H:%M:%S", time.localtime(event.time)) + f".{int(event.time % 1 * 1000):03d}"
-            self._write(self.err, f"{at}  {event.text}", _COLOURS[event.level])
+            with self._lock:
+                self._write(self.err, f"{at}  {event.text}", _COLOURS[event.level])
+                if "traceback" in event.fields:
+                    self._write(self.err, textwrap.indent(str(event.fields["traceback"]).rstrip(), " " * 14), "dim")
 
     def answer(self, query: str, hits: Sequence[Found]) -> None:
         """Print what a query found, best first: where it stands, how well it fits, and what it reads there."""

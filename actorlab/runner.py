@@ -112,13 +112,15 @@ def _signals_as_interrupts() -> Iterator[None]:
 
 
 class _Records(logging.Handler):
-    """Shows log records, also those that workers sent, as events of kind `log`."""
+    """Shows log records, also those that workers sent, as events of kind `log`; not those that an event tells of."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
+        if hasattr(record, "event"):
+            return
         level: Level = "info"
         if record.levelno >= logging.WARNING:
             level = "error" if record.levelno >= logging.ERROR else "warning"

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ..actor import Actor, Future
 from ..clock import SYSTEM
-from ..errors import CallTimeout
+from ..errors import CallTimeout, SharedMemoryError
 from ..memory import ContextPool, Handle
 from .bm25 import Index, share
 from .files import TextFile
@@ -71,6 +71,7 @@ class Ingest(Actor):
     """Reads and tokenizes; it has a thread of its own, because a shard takes a second and its worker must go on."""
 
     blocking = True
+    reply_errors = (SharedMemoryError,)  # that there is no room is an answer; it would not be otherwise after a restart
 
     def __init__(self, pool: ContextPool) -> None:
         self._pool = pool

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import select
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -66,6 +67,8 @@ class Chaos:
             # the pidfd holds whatever has the number now; that it is still the worker, only the node can say
             if all(worker.pid != victim.pid for worker in self._workers()):
                 return False
+            if select.select([process], [], [], 0)[0]:
+                return False  # dead already, and its node has not noticed yet
             signal.pidfd_send_signal(process, signal.SIGKILL)
         except ProcessLookupError:
             return False

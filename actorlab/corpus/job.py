@@ -13,13 +13,13 @@ from typing import Any
 
 from ..memory import ContextPool
 from ..supervision import Supervisor, child
-from .account import megabytes
+from .account import megabytes, pss_bytes
 from .actors import COORDINATOR, Coordinator, Indexed, Ingest, Searcher, searcher_name
 from .files import Corpus, find_text, shards
 from .gather import Answering, gather
 from .options import JobOptions, read_options
 from .protocols import Node, Report
-from .session import Session, workers_bytes
+from .session import Session, worker_pids
 
 INGEST_TIMEOUT_S = 600.0
 SHARDS_A_WORKER = 4
@@ -41,10 +41,10 @@ def run(node: Node, options: Mapping[str, Any], report: Report) -> int:
         folder=corpus.folder, files=len(corpus.files), size_bytes=corpus.size_bytes, skipped=corpus.skipped,
     )  # fmt: skip
     index = _index(node, node.pool("corpus", max_bytes=wanted.pool_bytes), corpus, report)
-    before_bytes = workers_bytes(node)
+    before_bytes = pss_bytes(worker_pids(node))
     with _running(node, _team(wanted, index)):
         report.event("team", f"{wanted.searchers} searchers and a coordinator", searchers=wanted.searchers)
-        return 0 if Session(node, wanted, report, index.size_bytes, before_bytes).run() else 1
+        return 0 if Session(node, wanted, report, index, before_bytes).run() else 1
 
 
 def _index(node: Node, pool: ContextPool, corpus: Corpus, report: Report) -> Indexed:

@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 
-from .account import SearcherCost, milliseconds, pss_bytes
-from .actors import COORDINATOR, Answer
+from .account import SearcherCost, mapped_bytes, milliseconds, pss_bytes
+from .actors import COORDINATOR, Answer, Indexed
 from .chaos import Chaos, WorkerProcess
 from .gather import Answering, gather
 from .options import DEMO_QUERIES, JobOptions
@@ -22,17 +22,17 @@ from .protocols import Node, Report
 from .ranking import Hit
 
 
-def workers_bytes(node: Node) -> int:
-    """Return what all workers take, in bytes of PSS; of an embedded node, which has none, this process."""
-    return pss_bytes([worker.pid for worker in node.workers] or [os.getpid()])
+def worker_pids(node: Node) -> list[int]:
+    """Return the processes in which the team works: the workers; of an embedded node, which has none, this one."""
+    return [worker.pid for worker in node.workers] or [os.getpid()]
 
 
 class Session:
     """One run's questions. `before_bytes`: the workers' PSS before the team was started."""
 
-    def __init__(self, node: Node, wanted: JobOptions, report: Report, index_bytes: int, before_bytes: int) -> None:
+    def __init__(self, node: Node, wanted: JobOptions, report: Report, index: Indexed, before_bytes: int) -> None:
         self._node, self._wanted, self._report = node, wanted, report
-        self._index_bytes, self._before_bytes = index_bytes, before_bytes
+        self._index, self._before_bytes = index, before_bytes
         self._times_s: list[float] = []
         self._asked_again = 0
 
@@ -109,7 +109,11 @@ class Session:
                 yield query
 
     def _cost(self) -> SearcherCost:
-        return SearcherCost.of(self._wanted.searchers, self._before_bytes, workers_bytes(self._node), self._index_bytes)
+        pids = worker_pids(self._node)
+        mapped = mapped_bytes(pids, self._index.stored.first.pool)
+        return SearcherCost.of(
+            self._wanted.searchers, self._before_bytes, pss_bytes(pids), mapped, self._index.size_bytes
+        )
 
     def _restarts(self) -> int:
         return sum(worker.restarts for worker in self._node.workers)
@@ -121,7 +125,7 @@ class Session:
     def _report_times(self) -> None:
         times_s = self._times_s
         if times_s:
-            text = f"{len(times_s):,} answers: {milliseconds(times_s)}"
+            text = f"{len(times_s):,} answer{'' if len(times_s) == 1 else 's'}: {milliseconds(times_s)}"
             self._report.event("answers", text, answers=len(times_s), median_s=statistics.median(times_s))
 
     def _report_restarts(self, restarts: int, kills: int, identical: bool | None) -> None:
