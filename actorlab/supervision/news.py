@@ -15,20 +15,28 @@ from .action import Refuse
 
 @dataclass(frozen=True, slots=True)
 class WorkerIncident:
-    """A worker died, and its place is taken again: all children that lived in `home` died at once."""
+    """A worker died, and its place is taken again: all children that were started in `home` up to `epoch` are dead.
+
+    The epoch numbers the processes that the worker's slot has had.
+    """
 
     home: int
     reason: WorkerDied
+    epoch: int
 
 
 @dataclass(slots=True)
 class ChildRecord:
-    """Where a child lives. `alive`: its incarnation has not ended; `kept`: its place waits for a restart."""
+    """Where a child lives: `epoch` says in which process of its home.
+
+    `alive`: its incarnation has not ended; `kept`: its place waits for a restart.
+    """
 
     ref: Any
     address: int
     incarnation: int
     cell_incarnation: int
+    epoch: int
     alive: bool
     kept: bool
 

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any, ClassVar
 
-from ..actor import Actor, ActorRef, Beside, ByHash, ChildExit, Future, StartRequest
-from ..errors import CallTimeout, NoSuchChild, SpecError, StartError
-from ..ids import CONTROLLER_HOME, home_of
-from ..message import NOPROC, SHUTDOWN, WorkerDied
-from .action import Action, Dropped, Exit, Halt, Launch, Ready, Refuse, Reply, Retired, RetryAfter, Start, Stop
-from .child_spec import ChildSpec
+from ..actor import Actor, ActorRef, ChildExit
+from ..errors import ActorlabError, NoSuchChild, SpecError, StartError
+from ..ids import CONTROLLER_HOME
+from ..message import SHUTDOWN
+from .action import Action, Dropped, Exit, Ready, Refuse, Reply, Retired, RetryAfter, Start, Stop
+from .crew import Crew
 from .event import (
     Begin,
     Command,
@@ -31,18 +31,15 @@ from .event import (
     Retry,
     ShutdownAll,
     StartChild,
-    StartFailed,
-    StartIgnored,
-    StartOk,
-    Stopped,
     TerminateChild,
 )
-from .news import ChildRecord, WorkerIncident, refused
+from .news import WorkerIncident, refused
 from .plan import plan
 from .state import ChildCounts, ChildInfo, State, count_children, which_children
 from .supervisor_spec import Spec, Supervises
 
-STUCK_GRACE_S = 1.0
+ORPHANS_S = 3.0
+"""How long a supervisor that is started anew waits for its predecessor's children to give up their names."""
 
 
 class SupervisorActor(Actor):
@@ -51,20 +48,24 @@ class SupervisorActor(Actor):
     is_base: ClassVar[bool] = False
     is_supervisor: ClassVar[bool] = True
     on_restart: ClassVar[str] = "drop"
+    reply_errors: ClassVar[tuple[type[BaseException], ...]] = (ActorlabError,)  # a command that is refused
 
     def __init__(self, spec: Supervises, label: str = "") -> None:
         self._state = State(spec)
         self._label = label or getattr(spec, "name", None) or "supervisor"
-        self._records: dict[str, ChildRecord] = {}
-        self._by_address: dict[int, str] = {}
+        self._crew = Crew(self._mine(), self._label, self._state.roster, SupervisorActor)
         self._answers: dict[int, Reply | Refuse] = {}
         self._requests = count(1)
         self._ready = False
         self._over: Exit | None = None
+        self._told_to_stop = False
 
     def on_start(self) -> None:
         """Start the children; the supervisor has started when all have (P: nothing half-started)."""
+        if self._mine().incarnation:
+            self._crew.name_patience_s = ORPHANS_S
         self._apply([Begin()])
+        self._crew.name_patience_s = 0.0
         if self._over is not None:
             reason = self._over.reason
             why = reason[1] if isinstance(reason, tuple) else reason
@@ -73,36 +74,35 @@ class SupervisorActor(Actor):
                 raise StartError(f"{self._label}: child {why[1]!r}", str(why[2])) from error
             raise StartError(self._label, self._over.cause)
 
+    def on_stop(self) -> None:
+        """However it was told to end (`ref.stop()`, an exit of a link): nobody below outlives it."""
+        if self._over is None:
+            self._told_to_stop = True
+            self._apply([ShutdownAll(SHUTDOWN)])
+
     # -- what happens -------------------------------------------------------------------------------------------
 
     def on_receive(self, message: Any) -> None:
         """Take news of children, workers and time."""
         if isinstance(message, ChildExit):
-            self._child_ended(message)
+            death = self._crew.ended(message)
+            self._died((death,) if death is not None else ())
         elif isinstance(message, WorkerIncident):
-            self._worker_died(message.home, message.reason)
+            # one incident for all who lived there, however many; not for those of its successor
+            self._died(self._crew.lost_in(message.home, message.reason, message.epoch))
         elif isinstance(message, Retry):
             self._apply([message])
         elif isinstance(message, tuple) and len(message) == 2 and message[0] == SHUTDOWN:
+            self._told_to_stop = True
             self._apply([ShutdownAll(message[1])])
 
-    def _child_ended(self, news: ChildExit) -> None:
-        child = self._by_address.get(news.address)
-        record = self._records.get(child) if child is not None else None
-        if child is None or record is None or not record.alive or news.incarnation < record.cell_incarnation:
-            return  # of an older incarnation, or known already
-        record.alive = False
-        self._apply([Exited((Death(child, record.incarnation, news.reason),))])
+    def _died(self, deaths: tuple[Death, ...]) -> None:
+        if deaths:
+            self._apply([Exited(deaths)])
 
-    def _worker_died(self, home: int, reason: WorkerDied) -> None:
-        """One incident for all children that lived there, however many."""
-        dead = []
-        for child, record in self._records.items():
-            if record.alive and home_of(record.address) == home:
-                record.alive = False
-                dead.append(Death(child, record.incarnation, reason))
-        if dead:
-            self._apply([Exited(tuple(dead))])
+    def living(self) -> list[int]:
+        """Return the addresses of the children that are alive: for the kernel, should this supervisor be killed."""
+        return self._crew.living()
 
     # -- commands -------------------------------------------------------------------------------------------------
 
@@ -141,8 +141,7 @@ class SupervisorActor(Actor):
 
     def where_child(self, name: str) -> ActorRef[Any] | None:
         """Return a running child's reference by its name here."""
-        record = self._records.get(name)
-        return record.ref if record is not None and record.alive else None
+        return self._crew.where(name)
 
     def route(self, key: object) -> ActorRef[Any] | None:
         """Return the partition that `key` belongs to (of a PartitionSupervisor)."""
@@ -185,190 +184,29 @@ class SupervisorActor(Actor):
                 launches = list(children)
                 while not in_order and todo and isinstance(todo[0], Start) and not todo[0].in_order:
                     launches.extend(todo.popleft().children)  # type: ignore[union-attr, arg-type]
-                return self._start(launches, in_order)
+                return self._crew.start(launches, in_order)
             case Stop(children, parallel):
-                return self._halt(list(children), parallel)
+                return self._crew.halt(list(children), parallel)
             case RetryAfter(seconds, children):
                 self.send_after(seconds, Retry(children))
             case Ready():
-                self._ready = True
+                self._ready = self._crew.tells = True
             case Retired(child) | Dropped(child):
                 released = [child]
                 while todo and isinstance(todo[0], (Retired, Dropped)):
                     released.append(todo.popleft().child)  # type: ignore[union-attr]
-                self._release(released)
+                self._crew.release(released)
             case Reply() | Refuse():
                 self._answers[action.request] = action
             case Exit(reason, cause):
-                self._release(list(self._records))
+                self._crew.release()
                 self._over = action
                 if self._ready:
-                    if reason != SHUTDOWN or "asked" not in cause:
-                        self._mine().kernel.runtime.happened(
+                    if not self._told_to_stop:
+                        runtime = self._mine().kernel.runtime
+                        runtime.tell_kernel(CONTROLLER_HOME, "gave_up", self.ref.address, cause)
+                        runtime.happened(
                             "supervisor_gave_up", f"{self._label} stops: {cause}", {"supervisor": self._label}
                         )
                     self.stop(reason)
         return []
-
-    def _start(self, launches: list[Launch], in_order: bool) -> list[Event]:
-        runtime = self._mine().kernel.runtime
-        events: list[Event] = []
-        at: dict[int, list[tuple[Launch, StartRequest]]] = {}
-        batches: list[tuple[int, list[tuple[Launch, StartRequest]]]] = []
-        for launch in launches:
-            try:
-                home, request = self._request(launch)
-            except Exception as error:
-                events.append(StartFailed(launch.child, launch.incarnation, error))
-                if in_order:
-                    break
-                continue
-            if in_order:
-                if not batches or batches[-1][0] != home:
-                    batches.append((home, []))
-                batches[-1][1].append((launch, request))
-            else:
-                at.setdefault(home, []).append((launch, request))
-        batches.extend(at.items())
-        waits: list[tuple[int, list[tuple[Launch, StartRequest]], Future[Any]]] = []
-        for home, batch in batches:
-            answer = runtime.control(home, "start_batch", [request for _, request in batch], in_order)
-            if in_order:
-                events.extend(self._started(batch, answer))
-                if events and isinstance(events[-1], StartFailed):
-                    return events
-            else:
-                waits.append((home, batch, answer))
-        for _, batch, answer in waits:
-            events.extend(self._started(batch, answer))
-        return events
-
-    def _request(self, launch: Launch) -> tuple[int, StartRequest]:
-        runtime = self._mine().kernel.runtime
-        spec = launch.spec
-        record = self._records.get(launch.child)
-        address = record.address if record is not None and record.kept else 0
-        if isinstance(spec, ChildSpec):
-            placement = spec.placement
-            if isinstance(placement, Beside) and isinstance(placement.who, str):
-                neighbour = self._records.get(placement.who)
-                home = home_of(neighbour.address) if neighbour is not None else runtime.node.choose_home("any")
-            elif isinstance(placement, ByHash) or address == 0:
-                home = runtime.node.choose_home(placement)
-            else:
-                home = home_of(address)
-            bounds = spec.mailbox if spec.mailbox is not None else runtime.options.mailbox
-            redeliver = spec.redeliver or getattr(spec.actor, "redeliver", 0)
-            request = StartRequest(
-                spec.actor, spec.args, dict(spec.kwargs), spec.name, bounds, self.ref.address, spec.init_timeout_s,
-                redeliver, address if home_of(address) == home else 0,
-            )  # fmt: skip
-            if issubclass(spec.actor, Actor):
-                runtime.know_class(spec.actor)
-            return home, request
-        place = spec.placement
-        home = home_of(address) if address else CONTROLLER_HOME if place is None else runtime.node.choose_home(place)
-        name = spec.name
-        request = StartRequest(
-            SupervisorActor, (spec, launch.child), {}, name, runtime.options.mailbox, self.ref.address, None, 0, address
-        )
-        return home, request
-
-    def _started(self, batch: list[tuple[Launch, StartRequest]], future: Future[Any]) -> list[Event]:
-        runtime = self._mine().kernel.runtime
-        try:
-            answers = future.get()
-        except Exception as error:
-            return [StartFailed(launch.child, launch.incarnation, error) for launch, _ in batch]
-        events: list[Event] = []
-        for (launch, request), answer in zip(batch, answers, strict=False):
-            child = launch.child
-            if isinstance(answer, BaseException):
-                events.append(StartFailed(child, launch.incarnation, answer))
-                continue
-            old = self._records.get(child)
-            if not answer:
-                events.append(StartIgnored(child, launch.incarnation))
-                continue
-            path = f"{request.actor.__module__}:{request.actor.__qualname__}"
-            ref: ActorRef[Any] = old.ref if old is not None and old.address == answer else runtime.ref_at(answer, path)
-            if old is not None and old.address != answer:
-                self._by_address.pop(old.address, None)
-            incarnation = old.cell_incarnation + 1 if old is not None and old.address == answer else 0
-            self._records[child] = ChildRecord(ref, answer, launch.incarnation, incarnation, True, True)
-            self._by_address[answer] = child
-            if launch.incarnation > 1 and self._ready:
-                runtime.happened("actor_restarted", f"{child} restarted", {"child": child, "worker": home_of(answer)})
-            events.append(StartOk(child, launch.incarnation, ref))
-        return events
-
-    def _halt(self, halts: list[Halt], parallel: bool) -> list[Event]:
-        runtime = self._mine().kernel.runtime
-        batches: list[tuple[int, list[Halt]]] = []
-        at: dict[int, list[Halt]] = {}
-        events: list[Event] = []
-        for halt in halts:
-            record = self._records.get(halt.child)
-            if record is None or not record.alive:
-                events.append(Stopped(halt.child, halt.incarnation))
-                continue
-            home = home_of(record.address)
-            if parallel:
-                at.setdefault(home, []).append(halt)
-            elif batches and batches[-1][0] == home:
-                batches[-1][1].append(halt)
-            else:
-                batches.append((home, [halt]))
-        batches.extend(at.items())
-        waits: list[tuple[int, list[Halt], Future[Any]]] = []
-        for home, batch in batches:
-            orders = [(self._records[halt.child].address, halt.shutdown, True, SHUTDOWN) for halt in batch]
-            wait = (home, batch, runtime.control(home, "stop", orders, parallel))
-            if parallel:
-                waits.append(wait)
-            else:
-                self._await_stop(*wait, parallel)
-        for wait in waits:
-            self._await_stop(*wait, parallel)
-        for _, batch in batches:
-            for halt in batch:
-                self._records[halt.child].alive = False
-                events.append(Stopped(halt.child, halt.incarnation))
-        return events
-
-    def _await_stop(self, home: int, batch: list[Halt], answer: Future[Any], parallel: bool) -> None:
-        """Wait for a batch to stop; a worker that does not even take the order is interrupted, then killed."""
-        runtime = self._mine().kernel.runtime
-        times = [0.0 if halt.shutdown == "brutal_kill" else halt.shutdown for halt in batch]
-        limit: float | None = None
-        if "infinity" not in times:
-            limit = (max if parallel else sum)(times) + STUCK_GRACE_S  # type: ignore[operator, arg-type]
-        for last_resort in ("interrupt_worker", "kill_worker", None):
-            try:
-                answer.get(timeout=limit)
-                return
-            except CallTimeout:
-                if last_resort is None:
-                    return
-                cause = f"{batch[0].child} does not stop"
-                runtime.tell_kernel(CONTROLLER_HOME, last_resort, home, cause)
-                limit = STUCK_GRACE_S if last_resort == "interrupt_worker" else 10.0
-            except StartError:
-                return  # the worker died meanwhile: they are gone all the same
-
-    def _release(self, children: list[str]) -> None:
-        """No restart will come for these: their places are free, what waited there becomes dead letters."""
-        at: dict[int, list[int]] = {}
-        for child in children:
-            record = self._records.get(child)
-            if record is not None and record.kept:
-                record.kept = False
-                self._by_address.pop(record.address, None)
-                at.setdefault(home_of(record.address), []).append(record.address)
-                if child not in self._state.roster:
-                    del self._records[child]
-        for home, addresses in at.items():
-            self._mine().kernel.runtime.tell_kernel(home, "release", addresses)
-
-
-__all__ = ["NOPROC", "SupervisorActor"]

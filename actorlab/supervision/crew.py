@@ -1,0 +1,271 @@
+"""Crew: a supervisor's children as they live in kernels: where each is, how they are started, stopped and released.
+
+Edge (asks kernels, and parks while they are at it); used by the supervisor, whose plan says what is to be done. One
+order a kernel carries all that belongs together, so an incident of a thousand children costs a worker one message.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..actor import Actor, ActorRef, Beside, ByHash, Cell, ChildExit, Future, StartRequest
+from ..errors import CallTimeout, NodeGone, StartError, WorkerLost
+from ..ids import CONTROLLER_HOME, home_of
+from ..message import SHUTDOWN, WorkerDied
+from .action import Halt, Launch
+from .child_spec import ChildSpec
+from .event import Death, Event, Exited, StartFailed, StartIgnored, StartOk, Stopped
+from .news import ChildRecord
+from .roster import Roster
+
+STUCK_GRACE_S = 1.0
+INTERRUPTS = 10
+LAST_WAIT_S = 30.0
+SHOWN = 8
+"""How many restarted children an event's text names."""
+MAX_TOLD = 1000
+"""And how many its fields."""
+
+
+class Crew:
+    """The children of one supervisor. `spec_actor` is what a child that is a supervisor itself is started as.
+
+    `name_patience_s`: how long a child's start waits for a name that somebody on his way out still has.
+    """
+
+    def __init__(self, cell: Cell, label: str, roster: Roster, supervisor: type[Actor]) -> None:
+        self._cell = cell
+        self._runtime = cell.kernel.runtime
+        self._label = label
+        self._roster = roster
+        self._supervisor = supervisor
+        self._records: dict[str, ChildRecord] = {}
+        self._by_address: dict[int, str] = {}
+        self.name_patience_s = 0.0
+        self.tells = False  # of restarts: once the supervisor itself has started
+
+    def ended(self, news: ChildExit) -> Death | None:
+        """Take note of a child's end; None if it is of an older incarnation, or known already."""
+        child = self._by_address.get(news.address)
+        record = self._records.get(child) if child is not None else None
+        if child is None or record is None or not record.alive or news.incarnation < record.cell_incarnation:
+            return None
+        record.alive = False
+        return Death(child, record.incarnation, news.reason)
+
+    def lost_in(self, home: int, reason: WorkerDied | str, epoch: int | None) -> tuple[Death, ...]:
+        """Take note that all who were started in `home`, up to that epoch of its process, are dead."""
+        dead = []
+        for child, record in self._records.items():
+            if record.alive and home_of(record.address) == home and (epoch is None or record.epoch <= epoch):
+                record.alive = False
+                dead.append(Death(child, record.incarnation, reason))
+        return tuple(dead)
+
+    def living(self) -> list[int]:
+        """Return the addresses of those who are alive."""
+        return [record.address for record in self._records.values() if record.alive]
+
+    def where(self, child: str) -> ActorRef[Any] | None:
+        """Return a running child's reference."""
+        record = self._records.get(child)
+        return record.ref if record is not None and record.alive else None
+
+    def start(self, launches: list[Launch], in_order: bool) -> list[Event]:
+        """Start children, and return what became of each; `in_order`: up to the first that failed."""
+        runtime = self._runtime
+        events: list[Event] = []
+        chosen: dict[str, int] = {}  # where those before in this batch will live, for who wants to be beside them
+        at: dict[int, list[tuple[Launch, StartRequest]]] = {}
+        batches: list[tuple[int, list[tuple[Launch, StartRequest]]]] = []
+        for launch in launches:
+            try:
+                home, request = self._request(launch, chosen)
+                chosen[launch.child] = home
+            except Exception as error:
+                events.append(StartFailed(launch.child, launch.incarnation, error))
+                if in_order:
+                    break
+                continue
+            if in_order:
+                if not batches or batches[-1][0] != home:
+                    batches.append((home, []))
+                batches[-1][1].append((launch, request))
+            else:
+                at.setdefault(home, []).append((launch, request))
+        batches.extend(at.items())
+        waits: list[tuple[int, list[tuple[Launch, StartRequest]], Future[Any]]] = []
+        for home, batch in batches:
+            answer = runtime.control(home, "start_batch", [request.row() for _, request in batch], in_order)
+            if in_order:
+                events.extend(self._started(home, batch, answer))
+                if events and isinstance(events[-1], (StartFailed, Exited)):
+                    return events
+            else:
+                waits.append((home, batch, answer))
+        for home, batch, answer in waits:
+            events.extend(self._started(home, batch, answer))
+        return events
+
+    def _request(self, launch: Launch, chosen: dict[str, int]) -> tuple[int, StartRequest]:
+        runtime = self._runtime
+        spec = launch.spec
+        record = self._records.get(launch.child)
+        address = record.address if record is not None and record.kept else 0
+        if isinstance(spec, ChildSpec):
+            placement = spec.placement
+            if isinstance(placement, Beside) and isinstance(placement.who, str):
+                neighbour = self._records.get(placement.who)
+                home = chosen.get(placement.who) or (home_of(neighbour.address) if neighbour is not None else 0)
+                if not home:
+                    home = runtime.node.choose_home(placement)
+            elif isinstance(placement, ByHash) or address == 0:
+                home = runtime.node.choose_home(placement)
+            else:
+                home = home_of(address)
+            bounds = spec.mailbox if spec.mailbox is not None else runtime.options.mailbox
+            redeliver = spec.redeliver or getattr(spec.actor, "redeliver", 0)
+            request = StartRequest(
+                spec.actor, spec.args, dict(spec.kwargs), spec.name, bounds, self._cell.address, spec.init_timeout_s,
+                redeliver, address if home_of(address) == home else 0, 0, runtime.epoch, self.name_patience_s,
+            )  # fmt: skip
+            if issubclass(spec.actor, Actor):
+                runtime.know_class(spec.actor)
+            return home, request
+        place = spec.placement
+        home = home_of(address) if address else CONTROLLER_HOME if place is None else runtime.node.choose_home(place)
+        name = spec.name
+        request = StartRequest(
+            self._supervisor, (spec, launch.child), {}, name, runtime.options.mailbox, self._cell.address, None, 0,
+            address, 0, runtime.epoch, self.name_patience_s,
+        )  # fmt: skip
+        return home, request
+
+    def _started(self, home: int, batch: list[tuple[Launch, StartRequest]], future: Future[Any]) -> list[Event]:
+        runtime = self._runtime
+        times = [request.init_timeout_s for _, request in batch]
+        limit = None if None in times else sum(times) + STUCK_GRACE_S  # type: ignore[arg-type]
+        try:
+            epoch, answers = self._await(home, future, limit, f"{batch[0][0].child} does not start")
+        except WorkerLost as error:
+            # all that was there is gone with those that were to come: one incident, told again when it is replaced
+            lost = [Death(launch.child, launch.incarnation, error.args[1]) for launch, _ in batch]
+            return [Exited((*lost, *self.lost_in(home, error.args[1], None)))]
+        except Exception as error:
+            return [StartFailed(launch.child, launch.incarnation, error) for launch, _ in batch]
+        events: list[Event] = []
+        restarted: list[str] = []
+        for (launch, request), answer in zip(batch, answers, strict=False):
+            child = launch.child
+            if isinstance(answer, BaseException):
+                events.append(StartFailed(child, launch.incarnation, answer))
+                continue
+            old = self._records.get(child)
+            if not answer:
+                events.append(StartIgnored(child, launch.incarnation))
+                continue
+            path = f"{request.actor.__module__}:{request.actor.__qualname__}"
+            ref: ActorRef[Any] = old.ref if old is not None and old.address == answer else runtime.ref_at(answer, path)
+            if old is not None and old.address != answer:
+                self._by_address.pop(old.address, None)
+            incarnation = old.cell_incarnation + 1 if old is not None and old.address == answer else 0
+            self._records[child] = ChildRecord(ref, answer, launch.incarnation, incarnation, epoch, True, True)
+            self._by_address[answer] = child
+            if launch.incarnation > 1 and self.tells:
+                restarted.append(child)
+            events.append(StartOk(child, launch.incarnation, ref))
+        if restarted:
+            self._tell_restarted(restarted, home_of(self._records[restarted[0]].address))
+        return events
+
+    def _tell_restarted(self, children: list[str], home: int) -> None:
+        """One event a batch: the restart of a thousand actors is one line to read, and one message."""
+        shown = ", ".join(children[:SHOWN]) + (f" and {len(children) - SHOWN:,} more" if len(children) > SHOWN else "")
+        fields = {"supervisor": self._label, "children": children[:MAX_TOLD], "number": len(children), "worker": home}
+        self._runtime.happened("actor_restarted", f"{self._label} restarted {shown}", fields)
+
+    def halt(self, halts: list[Halt], parallel: bool) -> list[Event]:
+        """Stop children, one after another or all at once; return when they are gone."""
+        runtime = self._runtime
+        batches: list[tuple[int, list[Halt]]] = []
+        at: dict[int, list[Halt]] = {}
+        events: list[Event] = []
+        for halt in halts:
+            record = self._records.get(halt.child)
+            if record is None or not record.alive:
+                events.append(Stopped(halt.child, halt.incarnation))
+                continue
+            home = home_of(record.address)
+            if parallel:
+                at.setdefault(home, []).append(halt)
+            elif batches and batches[-1][0] == home:
+                batches[-1][1].append(halt)
+            else:
+                batches.append((home, [halt]))
+        batches.extend(at.items())
+        waits: list[tuple[int, list[Halt], Future[Any]]] = []
+        for home, batch in batches:
+            orders = [(self._records[halt.child].address, halt.shutdown, True, SHUTDOWN) for halt in batch]
+            wait = (home, batch, runtime.control(home, "stop", orders, parallel))
+            if parallel:
+                waits.append(wait)
+            else:
+                self._await_stop(*wait, parallel)
+        for wait in waits:
+            self._await_stop(*wait, parallel)
+        for _, batch in batches:
+            for halt in batch:
+                self._records[halt.child].alive = False
+                events.append(Stopped(halt.child, halt.incarnation))
+        return events
+
+    def _await_stop(self, home: int, batch: list[Halt], answer: Future[Any], parallel: bool) -> None:
+        """Wait for a batch to stop; a worker that does not even take the order is interrupted, then killed."""
+        times = [0.0 if halt.shutdown == "brutal_kill" else halt.shutdown for halt in batch]
+        limit: float | None = None
+        if "infinity" not in times:
+            limit = (max if parallel else sum)(times) + STUCK_GRACE_S  # type: ignore[operator, arg-type]
+        try:
+            self._await(home, answer, limit, f"{batch[0].child} does not stop")
+        except (StartError, CallTimeout, NodeGone):
+            pass  # the worker died meanwhile: they are gone all the same
+
+    def _await(self, home: int, answer: Future[Any], limit_s: float | None, cause: str) -> Any:
+        """Wait for a kernel's answer. From a worker that does not even take the order, because a handler holds its
+        thread: the handler is interrupted, and if that does not help the worker killed."""
+        try:
+            return answer.get(timeout=limit_s)
+        except CallTimeout:
+            pass
+        runtime = self._runtime
+        if home in runtime.kernels:  # our own process, which is not to be killed
+            return answer.get()
+        for _ in range(INTERRUPTS):
+            runtime.tell_kernel(CONTROLLER_HOME, "interrupt_worker", home, cause)
+            try:
+                return answer.get(timeout=STUCK_GRACE_S / INTERRUPTS)
+            except CallTimeout:
+                pass
+        runtime.tell_kernel(CONTROLLER_HOME, "kill_worker", home, cause)
+        return answer.get(timeout=LAST_WAIT_S)
+
+    def release(self, children: list[str] | None = None) -> None:
+        """No restart will come for these (None: for all): their places are free, what waited there is dead letters.
+
+        Whoever is answered after this finds their names free.
+        """
+        at: dict[int, list[int]] = {}
+        for child in tuple(self._records) if children is None else children:
+            record = self._records.get(child)
+            if record is not None and record.kept:
+                record.kept = False
+                self._by_address.pop(record.address, None)
+                at.setdefault(home_of(record.address), []).append(record.address)
+                if child not in self._roster:
+                    del self._records[child]
+        control = self._runtime.control
+        for answer in [control(home, "release", addresses) for home, addresses in at.items()]:
+            try:
+                answer.get(timeout=STUCK_GRACE_S)
+            except (CallTimeout, StartError, NodeGone):
+                pass  # its worker is stuck or dead, and will find nobody to keep a place for
