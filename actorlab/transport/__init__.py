@@ -58,7 +58,6 @@ from .node_table import (
     NodeTable,
 )
 from .node_table_layout import (
-    ACCEPTED,
     ATTEMPT,
     CAPACITY,
     CLASS_ID,
@@ -85,7 +84,9 @@ from .node_table_layout import (
     SLOT_WORDS,
     STATE,
     SUPERVISOR,
+    SUPERVISOR_EPOCH,
     TIMEOUT_MS,
+    TRIED,
     WORD,
     Flag,
     SlotView,
@@ -94,7 +95,7 @@ from .node_table_layout import (
     lane_and_block,
     slot_template,
 )
-from .outlet import Outlet, bell_path, lane_path
+from .outlet import Outlet, bell_path, lane_path, second_bell_path
 from .spill import (
     Spill,
     SpillStatistics,
@@ -108,6 +109,7 @@ from .spill import (
 from .spill import (
     sweep as sweep_spill,
 )
+from .watch import MOST_WATCHED, Watch
 from .wire import (
     OUT_OF_BAND_BYTES,
     Large,
@@ -117,7 +119,6 @@ from .wire import (
 )
 
 __all__ = [
-    "ACCEPTED",
     "ASLEEP",
     "ASLEEP_SECOND",
     "ATTEMPT",
@@ -146,6 +147,7 @@ __all__ = [
     "MAX_BLOCKS",
     "MAX_CAPACITY",
     "MAX_PAYLOAD_BYTES",
+    "MOST_WATCHED",
     "NEWS_AT",
     "ONE_BLOCK_BYTES",
     "OUT_OF_BAND_BYTES",
@@ -163,7 +165,9 @@ __all__ = [
     "SLOT_WORDS",
     "STATE",
     "SUPERVISOR",
+    "SUPERVISOR_EPOCH",
     "TIMEOUT_MS",
+    "TRIED",
     "WORD",
     "Board",
     "ClassNames",
@@ -185,6 +189,7 @@ __all__ = [
     "SpillStatistics",
     "State",
     "TrySend",
+    "Watch",
     "arm_crashpoints",
     "bell_path",
     "crashpoint_labels",
@@ -199,6 +204,7 @@ __all__ = [
     "lane_and_block",
     "lane_path",
     "loads",
+    "second_bell_path",
     "slot_template",
     "span_of",
     "spill_name_in",

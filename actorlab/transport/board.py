@@ -7,9 +7,10 @@ An edge (memory). Made by the controller, mapped by every process of the node. A
     │asleep │      │ beat   │ beat2   │pid │epoch │current │busy_from│       │ news: 256 bytes, one a slot │
     └───────┴──────┴────────┴─────────┴────┴──────┴────────┴─────────┴───────┴─────────────────────────────┘
 
-`news[s]` is set by the sender in slot s and cleared by the row's owner; the rest of a row is its owner's alone. `beat`
-counts turns of its loop and `beat2` those of its helper thread (standing still: hung, or stopped); `current` is the
-address of the actor in hand since `busy_from` (ns, monotonic); `epoch` counts the processes the slot has had.
+`news[s]` is set by the sender in slot s (1: look at my lane; 2: and there is room in yours) and cleared by the row's
+owner; the rest of a row is its owner's alone. `beat` counts turns of its loop and `beat2` those of its helper thread
+(standing still: hung, or stopped); `current` is the address of the actor in hand since `busy_from` (ns, monotonic);
+`epoch` counts the processes the slot has had. How an awake receiver spares its senders all this is in watch.py.
 
 The sleeping protocol, in which each side's fence stands between its store and its load (Dekker):
 
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 import os
 import threading
+from itertools import compress
 from typing import Self
 
 from ..errors import SegmentCorrupt
@@ -54,14 +56,14 @@ class Board:
     One thread may `take` and `sleep` for a slot; any thread may `post`. Do not carry it over a fork: open another.
     """
 
-    __slots__ = ("_lock", "_map", "_segment", "u8", "u32", "u64")
+    __slots__ = ("_lock", "_segment", "mapped", "u8", "u32", "u64")
 
     def __init__(self, segment: Segment) -> None:
         """Use `create` or `open`."""
         segment.geometry(MAGIC, VERSION)
         if segment.size_bytes != _FILE_BYTES:
             raise SegmentCorrupt(segment.path, f"a board has {_FILE_BYTES} bytes, not {segment.size_bytes}")
-        self._segment, self._map = segment, segment.mmap
+        self._segment, self.mapped = segment, segment.mmap
         self.u8 = segment.buf[ROWS_AT:]
         self.u32, self.u64 = self.u8.cast("I"), self.u8.cast("Q")
         self._lock = threading.RLock()  # reentrant: a signal handler may post while this thread does
@@ -87,13 +89,18 @@ class Board:
         if self.u8[at]:
             return AWAKE
         # crash: post.news
-        self.u8[at] = 1
-        # crash: post.fence
-        with self._lock:
-            pass
+        with self._lock:  # its release is the fence
+            if not self.u8[at]:
+                self.u8[at] = 1
         # Killed here: news is up and nobody rings; the receiver's bounded sleep, or our reaper's post, finds it.
         # crash: post.asleep
         return int(self.u8[row])
+
+    def post_room(self, receiver: int, sender: int) -> int:
+        """Say that `sender` freed blocks that `receiver` waits for, whatever news is up; return how it sleeps."""
+        with self._lock:
+            self.u8[receiver * ROW_BYTES + NEWS_AT + sender] = 2
+        return int(self.u8[receiver * ROW_BYTES])
 
     def take(self, receiver: int) -> list[int]:
         """Return the senders with news for `receiver` and take their news down: then drain each one's lane empty.
@@ -101,17 +108,15 @@ class Board:
         Killed after it, the news is gone but the messages are not: a new receiver looks at every lane once.
         """
         start = ROWS_AT + receiver * ROW_BYTES + NEWS_AT
-        news = self._map[start : start + SLOTS]
+        news = self.mapped[start : start + SLOTS]
         if news == _QUIET:
             return []
         at = receiver * ROW_BYTES + NEWS_AT
         senders = []
-        sender = news.find(1)
-        while sender >= 0:
+        for sender in compress(range(SLOTS), news):
             senders.append(sender)
             # crash: take.clear
             self.u8[at + sender] = 0
-            sender = news.find(1, sender + 1)
         # crash: take.fence
         with self._lock:  # or the load of a tail could overtake the clearing, and that tail's news would be lost
             pass
@@ -127,7 +132,7 @@ class Board:
             pass
         # crash: sleep.look
         start = ROWS_AT + receiver * ROW_BYTES + NEWS_AT
-        if self._map[start : start + SLOTS] == _QUIET:
+        if self.mapped[start : start + SLOTS] == _QUIET:
             return True
         self.u8[receiver * ROW_BYTES] = AWAKE
         return False

@@ -28,7 +28,23 @@ from dataclasses import dataclass
 from typing import Self
 
 from ..memory import Segment
-from .lane_layout import DEFAULT_BLOCKS, FREE, HEAD, RING, SENT_BYTES, TAIL, WAITS, WANT, LaneLayout, layout_of
+from .lane_layout import (
+    BLOCK_SHIFT,
+    DEFAULT_BLOCKS,
+    FREE,
+    HEAD,
+    HEADER,
+    MESSAGE_HEADER_BYTES,
+    RING,
+    SENT_BYTES,
+    SINGLE,
+    SPAN,
+    TAIL,
+    WAITS,
+    WANT,
+    LaneLayout,
+    layout_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +137,19 @@ class LaneView(LaneEnd):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path, writable=False)
+
+    def payloads(self, flag: int) -> list[bytes]:
+        """Return the payloads of the messages accepted and not yet freed whose flags have `flag`, in no order.
+
+        For a lane whose sender is dead: while it is read, its receiver may free some, which may be among them or not.
+        """
+        tail = self.words[TAIL]
+        statuses = self.mapped[self.status_at : self.status_at + self.blocks]
+        found = []
+        for block, status in enumerate(statuses):
+            if status in (SINGLE, SPAN):
+                at = self.data + (block << BLOCK_SHIFT)
+                position, _dest, _corr, _kind, flags, _block, length = HEADER.unpack_from(self.mapped, at)
+                if 0 < position < tail and flags & flag:
+                    found.append(self.mapped[at + MESSAGE_HEADER_BYTES : at + MESSAGE_HEADER_BYTES + length])
+        return found

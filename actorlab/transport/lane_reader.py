@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from itertools import repeat
 
 from .lane import LaneEnd
@@ -35,40 +36,21 @@ class LaneReader(LaneEnd):
     `status` is open to the kernel's fast path: `status[block] = 0` frees a message of one block.
     """
 
-    __slots__ = ("_head", "_lock")
+    __slots__ = ("_lock", "drain")
+
+    drain: Callable[..., list[Record]]
+    """`drain(limit=256)`: take up to `limit` messages in order. Their blocks stay theirs until `free`; the head moves
+    on at once."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path, writable=True)
-        self._head: int = self.words[HEAD]
         self._lock = threading.Lock()
+        self.drain = _drainer(self)
 
     @property
     def ready(self) -> bool:
         """Return whether there is something to drain."""
-        return bool(self.words[TAIL] != self._head)
-
-    def drain(self, limit: int = 256) -> list[Record]:
-        """Take up to `limit` messages in order. Their blocks stay theirs until `free`; the head moves on at once."""
-        head = self._head
-        # crash: drain.tail
-        count = self.words[TAIL] - head
-        if not count:
-            return []
-        if count > limit:
-            count = limit
-        at = head & self.mask
-        end = at + count
-        # crash: drain.ring
-        if end <= self.blocks:
-            offsets = self.ring[at:end].tolist()
-        else:
-            offsets = self.ring[at:].tolist() + self.ring[: end - self.blocks].tolist()
-        records: list[Record] = list(map(RECORD.unpack_from, repeat(self.mapped), offsets))
-        # The head is for statistics and for us; a successor goes by the status bytes, wherever it stands.
-        # crash: drain.head
-        self.words[HEAD] = self._head = head + count
-        # crash: drain.done
-        return records
+        return bool(self.words[TAIL] != self.words[HEAD])
 
     def payload(self, block: int, length: int) -> memoryview:
         """Return a view of a message's payload, good until `free(block)`; release it before `close`."""
@@ -79,6 +61,11 @@ class LaneReader(LaneEnd):
         """Return a copy of a message's payload: as fast as a view when it is small, and free of its block."""
         at = self.data + (block << BLOCK_SHIFT) + MESSAGE_HEADER_BYTES
         return self.mapped[at : at + length]
+
+    def position(self, block: int) -> int:
+        """Return the place of a block's message among all of this lane: no two have the same."""
+        number: int = POSITION.unpack_from(self.mapped, self.data + (block << BLOCK_SHIFT))[0]
+        return number
 
     def free(self, block: int) -> None:
         """Give a message's blocks back. One store, so a killed receiver did it or did not."""
@@ -108,7 +95,7 @@ class LaneReader(LaneEnd):
                     found.append((position, RECORD.unpack_from(self.mapped, at)))
         found.sort()
         # crash: survivors.head
-        self.words[HEAD] = self._head = tail
+        self.words[HEAD] = tail
         # crash: survivors.done
         return [record for _position, record in found]
 
@@ -123,3 +110,36 @@ class LaneReader(LaneEnd):
         self.buf[WANT] = 0
         # crash: want.cleared
         return True
+
+
+def _drainer(reader: LaneReader) -> Callable[..., list[Record]]:
+    """Return `reader.drain`: a closure, for looking up six attributes of `self` costs as much as a short drain."""
+    words, ring, mapped, mask, blocks = reader.words, reader.ring, reader.mapped, reader.mask, reader.blocks
+    unpack_from, tail_at, head_at = RECORD.unpack_from, TAIL, HEAD
+
+    def drain(limit: int = 256) -> list[Record]:
+        head = words[head_at]
+        # crash: drain.tail
+        count = words[tail_at] - head
+        if not count:
+            return []
+        if count > limit:
+            count = limit
+        at = head & mask
+        # crash: drain.ring
+        if count == 1:
+            records: list[Record] = [unpack_from(mapped, ring[at])]
+        else:
+            end = at + count
+            if end <= blocks:
+                offsets = ring[at:end].tolist()
+            else:
+                offsets = ring[at:].tolist() + ring[: end - blocks].tolist()
+            records = list(map(unpack_from, repeat(mapped), offsets))
+        # The head is for statistics and for us; a successor goes by the status bytes, wherever it stands.
+        # crash: drain.head
+        words[head_at] = head + count
+        # crash: drain.done
+        return records
+
+    return drain

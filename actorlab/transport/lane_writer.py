@@ -39,6 +39,7 @@ _REFILL = 128
 _RESTS = bytes([REST]) * MAX_SPAN
 _IS_FREE = bytes(status == FREE for status in range(256))
 _IS_DONE = bytes(status in (FREE, RETURNED) for status in range(256))
+_IS_MESSAGE = bytes(status in (SINGLE, SPAN) for status in range(256))
 _BUSY: Final[list[int]] = []  # stands in for the free list while a send is under way
 
 
@@ -67,12 +68,16 @@ class LaneWriter(LaneEnd):
     Opening it repairs what a killed predecessor left half sent. Use it in one process only: after a fork open another.
     """
 
-    __slots__ = ("_acquire", "_free", "_lock", "_owners", "_release", "_sent_bytes", "_tail", "try_send")
+    __slots__ = ("_acquire", "_common", "_free", "_lock", "_owners", "_release", "_sent_bytes", "_tail", "try_send")
 
     try_send: TrySend
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], reserve: int = 0) -> None:
+        """Open the lane. The last `reserve` blocks are for `try_urgent`: however much waits for one slow or dead actor,
+        what its receiver takes out at once, the order to restart it for one, still gets through.
+        """
         super().__init__(path, writable=True)
+        self._common = self.blocks - reserve
         # reentrant, because an interrupt (Ctrl-C) may come between its acquisition and the next line
         self._lock = threading.RLock()
         self._acquire, self._release = self._lock.acquire, self._lock.release
@@ -85,6 +90,15 @@ class LaneWriter(LaneEnd):
 
     def try_send_span(self, dest: int, corr: int, kind: int, flags: int, payload: bytes, sink: Sink | None) -> int:
         """Publish a message of several blocks in a row; `try_send` comes here by itself."""
+        return self._send_span(dest, corr, kind, flags, payload, sink, 0, self._common)
+
+    def try_urgent(self, dest: int, corr: int, kind: int, flags: int, payload: bytes) -> int:
+        """Publish a message in the reserve, for it has no room elsewhere; its receiver must take it out at once."""
+        return self._send_span(dest, corr, kind, flags, payload, None, self._common, self.blocks)
+
+    def _send_span(
+        self, dest: int, corr: int, kind: int, flags: int, payload: bytes, sink: Sink | None, first: int, end: int
+    ) -> int:
         length = len(payload)
         if length > MAX_PAYLOAD_BYTES:
             raise ValueError(
@@ -93,7 +107,7 @@ class LaneWriter(LaneEnd):
         span = span_of(length)
         try:
             self._acquire()
-            block = self._find_run(span)
+            block = self._find_run(span, first, end)
             if block < 0:
                 self._release()
                 return -1
@@ -102,9 +116,9 @@ class LaneWriter(LaneEnd):
             if sink is not None:
                 sink.out += 1
             owners = self._owners
-            end = block + span
-            if owners[block:end].count(None) != span:
-                for taken in range(block, end):
+            past = block + span
+            if owners[block:past].count(None) != span:
+                for taken in range(block, past):
                     previous = owners[taken]
                     if previous is not None:
                         previous.out -= 1
@@ -118,7 +132,7 @@ class LaneWriter(LaneEnd):
             self.mapped[start : start + length] = payload
             # crash: span.rest
             # Killed among these bytes: some REST that no SPAN covers; the next sender frees them.
-            self.status[block + 1 : end] = _RESTS[: span - 1]
+            self.status[block + 1 : past] = _RESTS[: span - 1]
             # crash: span.first
             self.status[block] = SPAN
             # crash: span.ring
@@ -143,7 +157,14 @@ class LaneWriter(LaneEnd):
         with self._lock:
             self.buf[WANT] = 1
         with self._lock:  # acquired anew: the fence
-            return self._free is not _BUSY and self._find_run(span_of(length)) >= 0
+            return self._free is not _BUSY and self._find_run(span_of(length), 0, self._common) >= 0
+
+    def is_crowded(self) -> bool:
+        """Whether less than half of the blocks is free: then messages of several had better go another way."""
+        if self._statuses().count(FREE) >= self.blocks // 2:
+            return False
+        with self._lock:
+            return self._free is _BUSY or self._reclaim().count(FREE) < self.blocks // 2
 
     def recount(self) -> None:
         """Bring the `out` of every sink up to date: about 0.1 ms for 4096 blocks."""
@@ -154,6 +175,13 @@ class LaneWriter(LaneEnd):
                 if sink is not None:
                     owners[block] = None
                     sink.out -= 1
+
+    def unanswered(self) -> set[int]:
+        """Return the correlation ids of all messages that the receiver has not freed."""
+        with self._lock:
+            statuses = self._statuses()
+            found = compress(range(self.blocks), statuses.translate(_IS_MESSAGE))
+            return {HEADER.unpack_from(self.mapped, self.data + (block << BLOCK_SHIFT))[2] for block in found}
 
     def close(self) -> None:
         """Unmap. What was sent stays for the receiver. Idempotent."""
@@ -172,20 +200,20 @@ class LaneWriter(LaneEnd):
             return _BUSY
         self.words[SENT_BYTES] = self._sent_bytes
         statuses = self._reclaim()
-        first = statuses.find(FREE)
+        first = statuses.find(FREE, 0, self._common)
         if first < 0:
             self.words[WAITS] += 1
             return _BUSY
-        window = statuses[first : first + _REFILL]
+        window = statuses[first : min(first + _REFILL, self._common)]
         self._free = free = list(compress(range(first, first + _REFILL), window.translate(_IS_FREE)))
         free.reverse()
         return free
 
-    def _find_run(self, span: int) -> int:
-        """Return the first of `span` free blocks in a row, or -1."""
+    def _find_run(self, span: int, first: int, end: int) -> int:
+        """Return the first of `span` free blocks in a row between `first` and `end`, or -1."""
         if self._free is _BUSY:
             return -1
-        block = self._reclaim().find(bytes(span))
+        block = self._reclaim().find(bytes(span), first, end)
         if block < 0:
             self.words[WAITS] += 1
         return block

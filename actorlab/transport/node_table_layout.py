@@ -11,10 +11,10 @@ stands at a multiple of its size, so each store is one move and a killed writer 
            ┌─────┬─────────┬────────┬─────┬─────┬────┬────────┬────────┬────────┬─────┬──────┬─────────────┐
            │word │generat. │incarn. │state│flags│full│overflow│class_id│capacity│depth│failed│dead_lettered│
            └─────┴─────────┴────────┴─────┴─────┴────┴────────┴────────┴────────┴─────┴──────┴─────────────┘
-           40         44   46        47      48       56         64
-           ┌──────────┬────┬─────────┬───────┬────────┬──────────┐
-           │timeout_ms│host│redeliver│attempt│accepted│supervisor│
-           └──────────┴────┴─────────┴───────┴────────┴──────────┘
+           40         44   46        47      48    52    56         64
+           ┌──────────┬────┬─────────┬───────┬─────┬─────┬──────────┐
+           │timeout_ms│host│redeliver│attempt│epoch│tried│supervisor│
+           └──────────┴────┴─────────┴───────┴─────┴─────┴──────────┘
 
     word = handled (40 bits) << 24 | in hand (24 bits)        one store says both "n handled" and "this one is in hand"
     in hand = 0                     nothing
@@ -22,8 +22,9 @@ stands at a multiple of its size, so each store is one move and a killed writer 
             = IN_HAND_LOCAL         a message from this process, which dies with it
 
 `generation` is the slot's tenant, `incarnation` counts the tenant's restarts (from 0). `host` is the process slot whose
-kernel runs the actor now, `supervisor` the address of who decides about its restart (0 nobody), `attempt` how often
-the message in hand was begun before.
+kernel runs the actor now, `supervisor` the address of who decides about its restart (0 nobody), `epoch` that of
+the supervisor's process (the board's), so that nobody waits for one that died with it; `attempt` how often message
+`tried` (see takeover) was begun before.
 """
 
 from __future__ import annotations
@@ -63,19 +64,20 @@ class Flag(IntEnum):
     BLOCKING = 2
     REENTRANT = 4
     HUNG = 8
+    NAMED = 16
 
 
 OVERFLOW_CODES = ("block", "reject", "drop_new", "drop_old")
 
 # Offsets within a slot, in units of the field's size: `u32[index * SLOT_U32 + DEPTH]`.
 SLOT_WORDS, SLOT_U32, SLOT_U16, SLOT_U8 = 8, 16, 32, 64
-WORD, ACCEPTED, SUPERVISOR = 0, 6, 7  # u64
+WORD, SUPERVISOR = 0, 7  # u64
 GENERATION, INCARNATION, CLASS_ID, CAPACITY, DEPTH = 2, 3, 5, 6, 7  # u32
-FAILED, DEAD_LETTERED, TIMEOUT_MS = 8, 9, 10
+FAILED, DEAD_LETTERED, TIMEOUT_MS, SUPERVISOR_EPOCH, TRIED = 8, 9, 10, 12, 13
 HOST = 22  # u16
 STATE, FLAGS, FULL, OVERFLOW, REDELIVER, ATTEMPT = 16, 17, 18, 19, 46, 47  # u8
 
-SLOT = struct.Struct("<QIIBBBBIIIIIIHBBQQ")
+SLOT = struct.Struct("<QIIBBBBIIIIIIHBBIIQ")
 TEMPLATE_AT = 12  # a template leaves out the word and the generation, which are stored apart
 
 HANDLED_SHIFT = 24
@@ -114,13 +116,15 @@ def slot_template(
     redeliver: int = 0,
     flags: int = 0,
     supervisor: int = 0,
+    supervisor_epoch: int = 0,
 ) -> bytes:
     """Return what a new tenant's slot begins with, from TEMPLATE_AT on: build it once a class, pass it to `allocate`.
 
     `overflow` indexes OVERFLOW_CODES. Raises struct.error for numbers out of range.
     """
     return SLOT.pack(
-        0, 0, 0, 0, flags, 0, overflow, class_id, capacity, 0, 0, 0, timeout_ms, host, redeliver, 0, 0, supervisor
+        0, 0, 0, 0, flags, 0, overflow, class_id, capacity, 0, 0, 0, timeout_ms, host, redeliver, 0,
+        supervisor_epoch, 0, supervisor,
     )[TEMPLATE_AT:]
 
 
@@ -145,7 +149,8 @@ class SlotView:
     host: int
     redeliver: int
     attempt: int
-    accepted: int
+    supervisor_epoch: int
+    tried: int
     supervisor: int
 
 

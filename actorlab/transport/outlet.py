@@ -10,19 +10,34 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
-from .board import AWAKE, Board
+from .board import ASLEEP_SECOND, NEWS_AT, ROW_BYTES, Board
 from .doorbell import Ringer
 from .lane import create_lane
+from .lane_layout import ONE_BLOCK_BYTES
 from .lane_writer import LaneWriter, Sink
 
+RESERVE_SHARE = 16
+"""One block in so many is kept for what is taken out at once."""
+STOP = 5
+"""The kind of a message that ends an actor when its turn comes (the actor floor's)."""
+
 _Posted = tuple[int, int, int, int, bytes]
+
+Door = Callable[[int, int, int, int, bytes, Sink | None], bool]
+"""`try_send` to one process: dest, corr, kind, flags, payload, sink."""
 
 
 def lane_path(directory: Path, sender: int, receiver: int) -> Path:
     """Return the file of the lane from one process slot to another."""
     return directory / f"lane.{sender}.{receiver}"
+
+
+def second_bell_path(directory: Path, process: int) -> Path:
+    """Return the doorbell of a second sleeper in a process slot: a thread that waits for an answer."""
+    return directory / f"bell.{process}.second"
 
 
 def bell_path(directory: Path, process: int) -> Path:
@@ -39,43 +54,83 @@ class Outlet:
         self._board = board
         self._blocks = lane_blocks
         self._writers: dict[int, LaneWriter] = {}
-        self._ringers: dict[int, Ringer] = {}
+        self._ringers: dict[int, tuple[Ringer, Ringer]] = {}
+        self._doors: dict[int, Door] = {}
         self._outbox: dict[int, deque[_Posted]] = {}
         self._lock = threading.Lock()
 
     def open(self, process: int) -> LaneWriter:
-        """Return the lane to `process`, making or repairing its file the first time."""
+        """Return the lane to `process`, making or repairing its file the first time.
+
+        The lane for what comes back is made with it: who may be asked must be able to answer. Raises SharedMemoryFull.
+        """
         with self._lock:
             writer = self._writers.get(process)
             if writer is None:
                 path = lane_path(self._directory, self._process, process)
-                if not os.path.exists(path):
-                    create_lane(path, self._blocks)
-                self._ringers[process] = Ringer(bell_path(self._directory, process))
-                writer = self._writers[process] = LaneWriter(path)
+                self._ensure(path)
+                self._ensure(lane_path(self._directory, process, self._process))
+                second = Ringer(second_bell_path(self._directory, process))
+                self._ringers[process] = Ringer(bell_path(self._directory, process)), second
+                writer = self._writers[process] = LaneWriter(path, self._blocks // RESERVE_SHARE)
         return writer
+
+    def _ensure(self, path: Path) -> None:
+        if not os.path.exists(path):
+            try:
+                create_lane(path, self._blocks)
+            except FileExistsError:
+                pass  # the other side has just made it
 
     def try_send(
         self, process: int, dest: int, corr: int, kind: int, flags: int, payload: bytes, sink: Sink | None = None
     ) -> bool:
         """Publish a message and wake its receiver if need be; False: no room. Accepted means published (P3)."""
-        writer = self._writers.get(process) or self.open(process)
-        if self._outbox and self._outbox.get(process) and not self._flush(process):
-            return False
-        if writer.try_send(dest, corr, kind, flags, payload, sink) < 0:
-            return False
-        if self._board.post(process, self._process) != AWAKE:
-            self._ringers[process].ring()
-        return True
+        return (self._doors.get(process) or self.door(process))(dest, corr, kind, flags, payload, sink)
+
+    def door(self, process: int) -> Door:
+        """Return `try_send` for one process: a closure, for it runs once a message."""
+        known = self._doors.get(process)
+        if known is not None:
+            return known
+        writer = self.open(process)
+        send, is_crowded = writer.try_send, writer.is_crowded
+        outbox, flush, ring = self._outbox, self._flush, self._ring
+        post, me = self._board.post, self._process
+        news, news_at = self._board.u8, process * ROW_BYTES + NEWS_AT + me
+
+        def door(dest: int, corr: int, kind: int, flags: int, payload: bytes, sink: Sink | None) -> bool:
+            if outbox and outbox.get(process) and not flush(process):
+                return False
+            if sink is not None and len(payload) > ONE_BLOCK_BYTES and is_crowded():
+                return False  # some blocks are left to messages of one, or a slow actor's backlog would stop them all
+            if send(dest, corr, kind, flags, payload, sink) < 0:
+                return False
+            if not news[news_at]:  # else whoever put it up rings, as in `post`
+                asleep = post(process, me)
+                if asleep:
+                    ring(process, asleep)
+            return True
+
+        self._doors[process] = door
+        return door
+
+    def _ring(self, process: int, asleep: int) -> None:
+        first, second = self._ringers[process]
+        if asleep != ASLEEP_SECOND or not second.ring():
+            first.ring()
 
     def post(self, process: int, dest: int, corr: int, kind: int, flags: int, payload: bytes) -> None:
-        """Send without fail: what has no room waits in the outbox, in order."""
-        box = self._outbox.get(process)
-        if not box and self.try_send(process, dest, corr, kind, flags, payload):
+        """Send without fail: what has no room waits in the outbox, in order.
+
+        What is taken out of the lane at once (anything but a stop) has a reserve of its own there.
+        """
+        # a door is shut while something waits in the outbox, so this cannot pass it by
+        if (self._doors.get(process) or self.door(process))(dest, corr, kind, flags, payload, None):
             return
         with self._lock:
             self._outbox.setdefault(process, deque()).append((dest, corr, kind, flags, payload))
-        (self._writers.get(process) or self.open(process)).want_room()
+        self._flush(process)
 
     def flush(self) -> None:
         """Send what waits in the outboxes, as far as there is room."""
@@ -85,20 +140,34 @@ class Outlet:
                     self._flush(process)
 
     def _flush(self, process: int) -> bool:
+        """Send what waits for `process`; what has no room will be rung for. Return whether nothing is left.
+
+        A stop stays in its actor's mailbox, so it has no part in the reserve; it holds up no order to a kernel, either:
+        one of those may be what its actor waits for.
+        """
         writer = self._writers[process]
         box = self._outbox[process]
         sent = False
         with self._lock:
+            stops: deque[_Posted] = deque()
             while box:
                 dest, corr, kind, flags, payload = box[0]
-                if writer.try_send(dest, corr, kind, flags, payload, None) < 0:
-                    break
+                if writer.try_send(dest, corr, kind, flags, payload, None) < 0 and (
+                    kind == STOP or writer.try_urgent(dest, corr, kind, flags, payload) < 0
+                ):
+                    if writer.want_room(len(payload)):
+                        continue  # it came free this very moment: nobody would ring for it
+                    if kind != STOP:
+                        break
+                    stops.append(box.popleft())
+                    continue
                 box.popleft()
                 sent = True
-        if sent and self._board.post(process, self._process) != AWAKE:
-            self._ringers[process].ring()
-        if box:
-            writer.want_room()
+            box.extendleft(reversed(stops))
+        if sent:
+            asleep = self._board.post(process, self._process)
+            if asleep:
+                self._ring(process, asleep)
         return not box
 
     def recount(self, process: int) -> None:
@@ -113,8 +182,16 @@ class Outlet:
         """Tell `process` to look at our lane again: it has room now, or may have missed something."""
         if process not in self._ringers:
             self.open(process)
-        if self._board.post(process, self._process) != AWAKE:
-            self._ringers[process].ring()
+        asleep = self._board.post_room(process, self._process)
+        if asleep:
+            self._ring(process, asleep)
+
+    def unanswered(self, process: int) -> set[int]:
+        """Return the correlation ids of what lies in the lane to `process`, or waits to go there."""
+        with self._lock:
+            writer = self._writers.get(process)
+            waiting = {post[1] for post in self._outbox.get(process, ())}
+        return waiting | writer.unanswered() if writer is not None else waiting
 
     @property
     def waiting(self) -> int:
@@ -130,7 +207,9 @@ class Outlet:
         with self._lock:
             for writer in self._writers.values():
                 writer.close()
-            for ringer in self._ringers.values():
-                ringer.close()
+            for ringers in self._ringers.values():
+                for ringer in ringers:
+                    ringer.close()
             self._writers.clear()
+            self._doors.clear()
             self._ringers.clear()

@@ -29,9 +29,9 @@ def test_unarmed_code_has_no_trace_of_them_and_undo_brings_it_back():
 
 
 def test_armed_code_has_the_line_numbers_of_its_source():
-    before = [line for *_, line in lane_reader.LaneReader.drain.__code__.co_lines() if line]
+    before = [line for *_, line in lane_reader.LaneReader.survivors.__code__.co_lines() if line]
     undo = arm_crashpoints(lane_reader, print)
-    after = [line for *_, line in lane_reader.LaneReader.drain.__code__.co_lines() if line]
+    after = [line for *_, line in lane_reader.LaneReader.survivors.__code__.co_lines() if line]
     undo()
     assert set(before) <= set(after)
 
