@@ -19,6 +19,7 @@ parameters; a test round-trips them all).
     ├── StartError                an actor, supervisor, worker or node that did not start
     │   ├── InitTimeout
     │   ├── WorkerStartError
+    │   ├── WorkerLost            the worker died while it was asked to do something
     │   └── AlreadyRunning        a live node of that name exists
     ├── SpecError                 (also ValueError) a child or supervisor specification that makes no sense
     ├── ConfigError               (also ValueError) a configuration file, with every problem found
@@ -27,7 +28,7 @@ parameters; a test round-trips them all).
     ├── InvalidMetadata           (also ValueError) metadata that are no small, picklable mapping
     ├── RegistryOwned             another live process writes this registry
     ├── NoSuchChild               a supervisor knows no child of that name
-    ├── CorpusError               a folder that cannot be searched, or holds nothing to search
+    ├── CorpusError               (also ValueError) a folder that cannot be searched, or holds nothing to search
     └── SharedMemoryError
         ├── SharedMemoryFull      (also OSError) not enough room: needed, free, where
         │   └── PoolFull          a context pool's quota is used up
@@ -65,6 +66,8 @@ class ActorDied(CallError, pykka.ActorDeadError):
         self.actor, self.reason, self.delivery = actor, reason, delivery
 
     def __str__(self) -> str:
+        if self.args[1] == "noproc":
+            return f"{self.actor} not found"  # Pykka's words
         ran = {
             "never": "the message was not handled",
             "unknown": "its handler may have run",
@@ -215,6 +218,14 @@ class WorkerStartError(StartError):
     """A worker process did not become ready."""
 
 
+class WorkerLost(StartError):
+    """A worker died while it was asked to start or stop something. What it had started died with it."""
+
+    def __str__(self) -> str:
+        what, why = self.args
+        return f"{what}: {why} while it was at it; what it had started died with it"
+
+
 class AlreadyRunning(StartError):
     """A live node has that name. Nothing was started: use the running one, stop it, or choose another name."""
 
@@ -297,7 +308,7 @@ class NoSuchChild(ActorlabError):
         return f"{supervisor} has no child {name!r}" + (f"; it has {', '.join(known)}" if known else "")
 
 
-class CorpusError(ActorlabError):
+class CorpusError(ActorlabError, ValueError):
     """A folder that cannot be searched, or holds nothing to search: which, why, and what to do."""
 
     def __init__(self, folder: str, why: str, remedy: str) -> None:

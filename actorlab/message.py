@@ -6,6 +6,7 @@ it is always an `actorlab.ActorRef`.
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,15 @@ class Crashed:
 
     error: str
     traceback: str = ""
+
+    @classmethod
+    def by(cls, error: BaseException) -> Crashed:
+        """Return the exit reason of what raised `error`."""
+        try:
+            text = f"{type(error).__name__}: {error}"
+        except Exception:
+            text = f"{type(error).__name__} (whose str fails)"
+        return cls(text, "".join(traceback.format_exception(error)))
 
     def __str__(self) -> str:
         return f"crashed: {self.error}"

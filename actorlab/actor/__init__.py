@@ -17,12 +17,13 @@ from .placement import Beside, ByHash, Placement, beside, by_hash, pick_by_hash
 from .placement import check as check_placement
 from .ref import ActorRef
 from .runtime import Inlet, Runtime
-from .scheduler import Kernel
+from .scheduler import BURST, Kernel
 from .timers import Timer
-from .waiting import Killed
+from .waiting import Interrupted, Killed
 
 __all__ = [
     "ASK",
+    "BURST",
     "CALL",
     "CAST",
     "CONTROL",
@@ -54,6 +55,7 @@ __all__ = [
     "DeadLetters",
     "Future",
     "Inlet",
+    "Interrupted",
     "Kernel",
     "Killed",
     "Mailbox",

@@ -13,9 +13,10 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import pykka
 
+from ..errors import ActorDied
 from ..message import NORMAL
 from . import current, pykka_actor
-from .behaviour import check_names
+from .behaviour import check_class
 from .cell import DEAD, ENDING, Cell
 from .future import Future
 from .lifecycle import StartRequest
@@ -23,6 +24,7 @@ from .mailbox import DEFAULT_MAILBOX, Mailbox
 from .placement import Placement
 from .ref import ActorRef, Inbox
 from .timers import Timer
+from .waiting import Killed
 
 T = TypeVar("T")
 B = TypeVar("B", bound="Actor")
@@ -43,18 +45,18 @@ class Actor(pykka.Actor):
     on_restart: ClassVar[str] = "keep"
     redeliver: ClassVar[int] = 0
 
-    _cell: Cell | None = None
+    _actorlab_cell: Cell | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if not cls.__dict__.get("is_base"):
-            check_names(cls)
+            check_class(cls)
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
         obj = super().__new__(cls)
         cell = pykka_actor.take_cell()
         if cell is not None:
-            obj._cell = cell
+            obj._actorlab_cell = cell
         return obj
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
@@ -72,7 +74,8 @@ class Actor(pykka.Actor):
     # -- who am I -----------------------------------------------------------------------------------------------
 
     def _mine(self) -> Cell:
-        cell = self._cell
+        """Return its cell. Raises RuntimeError for an object that nobody started."""
+        cell = self._actorlab_cell
         if cell is None:
             name = type(self).__name__
             raise RuntimeError(f"{name} was constructed, not started: use {name}.start(…)")
@@ -128,67 +131,48 @@ class Actor(pykka.Actor):
 
     def link(self, ref: ActorRef[Any]) -> None:
         """Link with another actor: when one ends other than normally, the other is sent an exit signal."""
-        cell = self._mine()
-        self._in_kernel(cell.kernel.signals.link, cell, ref.address)
+        _in_kernel(self, self._mine().kernel.signals.link, ref.address)
 
     def unlink(self, ref: ActorRef[Any]) -> None:
         """Take a link back."""
-        cell = self._mine()
-        self._in_kernel(cell.kernel.signals.unlink, cell, ref.address)
+        _in_kernel(self, self._mine().kernel.signals.unlink, ref.address)
 
     def monitor(self, ref: ActorRef[Any]) -> int:
         """Watch another actor: one `Down` comes when this incarnation of it ends, at once if it is gone (P7)."""
-        cell = self._mine()
-        return self._in_kernel(cell.kernel.signals.monitor, cell, ref.address)
+        return _in_kernel(self, self._mine().kernel.signals.monitor, ref.address)
 
     def demonitor(self, monitor: int) -> None:
         """Stop watching."""
-        cell = self._mine()
-        self._in_kernel(cell.kernel.signals.demonitor, cell, monitor)
+        _in_kernel(self, self._mine().kernel.signals.demonitor, monitor)
 
     def exit(self, ref: ActorRef[Any], reason: Any = "shutdown") -> None:
         """Send an exit signal to another actor; `"kill"` cannot be trapped."""
-        self._mine().kernel.runtime.signal(ref.address, ("exit", ref.address, self._mine().address, reason, "exit"))
+        cell = self._mine()
+        cell.kernel.runtime.signal(ref.address, ("exit", ref.address, cell.address, reason, "exit"))
+        if cell.object is not self and current.kernel_here() is cell.kernel:
+            raise Killed  # itself: it ends here and now
 
     def stop(self, reason: Any = NORMAL) -> None:
         """End this actor after the handler that runs now; messages that wait are left for the next incarnation."""
-        cell = self._mine()
-        self._in_kernel(cell.kernel.endings.end_soon, cell, reason)
+        _in_kernel(self, self._mine().kernel.endings.end_soon, reason)
 
     # -- timers -------------------------------------------------------------------------------------------------
 
     def send_after(self, delay_s: float, message: Any) -> Timer:
         """Send this actor `message` in `delay_s` seconds, unless this incarnation ends before."""
-        return self._timer(delay_s, message, None)
+        return _in_kernel(self, self._mine().kernel.lifecycle.set_timer, delay_s, message, None)
 
     def send_interval(self, interval_s: float, message: Any) -> Timer:
         """Send this actor `message` every `interval_s` seconds until cancelled or this incarnation ends."""
-        return self._timer(interval_s, message, interval_s)
-
-    def _timer(self, delay_s: float, message: Any, interval_s: float | None) -> Timer:
-        cell = self._mine()
-        return self._in_kernel(cell.kernel.lifecycle.set_timer, cell, delay_s, message, interval_s)
+        return _in_kernel(self, self._mine().kernel.lifecycle.set_timer, interval_s, message, interval_s)
 
     def cancel(self, timer: Timer) -> bool:
         """Cancel a timer; return whether its message was still to come."""
         live, timer.live = timer.live, False
+        extra = self._mine().extra
+        if extra is not None and extra.timers is not None:
+            extra.timers.discard(timer)
         return live
-
-    def _in_kernel(self, function: Callable[..., T], *args: Any) -> T:
-        """Call in the kernel's thread and return the result: at once, or from a blocking actor's thread by asking."""
-        kernel = self._mine().kernel
-        if current.kernel_here() is kernel:
-            return function(*args)
-        done: Future[T] = Future("the kernel")
-
-        def do() -> None:
-            try:
-                done.reply(function(*args))
-            except BaseException as error:
-                done.fail(error)
-
-        kernel.post(do)
-        return done.get()
 
     # -- Pykka's view -------------------------------------------------------------------------------------------
 
@@ -200,7 +184,7 @@ class Actor(pykka.Actor):
     @property
     def actor_urn(self) -> str:  # type: ignore[override]
         """Pykka's name for the actor: a URN."""
-        cell = self._cell
+        cell = self._actorlab_cell
         if cell is not None:
             return cell.kernel.runtime.urn_of(cell.address)
         urn: str = self.__dict__.setdefault("_urn", current.new_urn())
@@ -246,5 +230,31 @@ class ProcessActor(Actor):
 
     def stop(self, reason: Any = NORMAL) -> None:
         """Stop when the messages that are queued now are done."""
-        cell = self._mine()
-        self._in_kernel(cell.kernel.endings.stop, cell.address, reason, None)
+        _in_kernel(self, self._mine().kernel.endings.stop_cell, reason)
+
+
+def _in_kernel(actor: Actor, function: Callable[..., T], *args: Any) -> T:
+    """Call `function(its cell, *args)` in the kernel's thread: at once, or from a blocking actor's thread by asking.
+
+    Raises ActorDied in what is left of an incarnation that was killed: its place may be another's by now.
+    """
+    cell = actor._mine()
+    kernel = cell.kernel
+    if current.kernel_here() is kernel:
+        return _act(actor, cell, function, args)
+    done: Future[T] = Future("the kernel")
+
+    def do() -> None:
+        try:
+            done.reply(_act(actor, cell, function, args))
+        except BaseException as error:
+            done.fail(error)
+
+    kernel.post(do)
+    return done.get()
+
+
+def _act(actor: Actor, cell: Cell, function: Callable[..., T], args: tuple[Any, ...]) -> T:
+    if cell.object is not actor:
+        raise ActorDied(cell.name, "this incarnation of it has ended", "never")
+    return function(cell, *args)

@@ -7,14 +7,18 @@ order of arrival, unaccepted; whoever waits there for longer than its deadline i
 
 from __future__ import annotations
 
+from asyncio import _get_running_loop
 from collections import deque
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ActorDied, CallTimeout, MailboxFull
-from .cell import DEAD, IDLE, NO_MAIL, Cell
-from .envelope import ASK, CALL, CAST, LAST_KIND, STOP, TELL
+from . import current
+from .cell import DEAD, IDLE, NO_MAIL, PARKED, Cell
+from .chain import LocalCall
+from .envelope import ASK, CALL, CAST, END, INFO, INIT, LAST_KIND, STOP, TELL, is_unbounded
 from .future import Future
-from .waiting import LocalCall, give_way
+from .waiting import give_way
 
 if TYPE_CHECKING:
     from .scheduler import Kernel
@@ -39,6 +43,23 @@ class Waiter:
         except IndexError:
             return False
         return True
+
+
+class Overdue:
+    """A question's deadline at a door."""
+
+    __slots__ = ("_admission", "_cell", "_sink", "wheel")
+
+    def __init__(self, admission: Admission, cell: Cell, sink: Any) -> None:
+        self._admission = admission
+        self._cell = cell
+        self._sink = sink
+        self.wheel: Any = None
+
+    def expire(self) -> None:
+        """The time is up: MailboxFull, unless it was let in meanwhile."""
+        if self._sink.waiting_in is self._cell:
+            self._admission.leave_door(self._cell, self._sink)
 
 
 class Admission:
@@ -75,9 +96,10 @@ class Admission:
         mailbox = self.open_mailbox(cell)
         extra = cell.extra
         capacity = cell.bounds.capacity
-        if len(mailbox) < capacity and (extra is None or not extra.waiting):
+        depth = len(mailbox) if extra is None else len(mailbox) - extra.unbounded
+        if depth < capacity and (extra is None or not extra.waiting):
             mailbox.append(envelope)
-            if len(mailbox) == capacity:
+            if depth + 1 == capacity:
                 self._kernel.lifecycle.say_full(cell, True)
             self._kernel.ready(cell)
             if waiter is not None and waiter.claim():
@@ -89,12 +111,13 @@ class Admission:
             if extra.waiting is None:
                 extra.waiting = deque()
             extra.waiting.append((envelope, waiter))
-            if envelope[0] == CALL:
+            cell.brake = 0  # no fast path past those who wait
+            if envelope[0] == CALL or envelope[0] == ASK:
                 envelope[-1].waiting_in = cell
             return False
         full = MailboxFull(cell.name, capacity, overflow)
         if overflow == "drop_old":
-            self._drop(cell, mailbox.popleft(), full)
+            self._drop_oldest(cell, full)
             mailbox.append(envelope)
             if waiter is not None and waiter.claim():
                 waiter.future.reply(None)
@@ -102,22 +125,49 @@ class Admission:
         self.refuse(cell, envelope, waiter, full, "dropped" if overflow == "drop_new" else "mailbox_full")
         return False
 
+    def publish_depths(self) -> None:
+        """Say how many wait at actors whose handlers wait; for the others, the end of an activation says it."""
+        set_depth = self._kernel.table.set_depth
+        for cell in self._kernel.warm:
+            if cell.phase == PARKED:
+                extra = cell.extra
+                set_depth(cell.word, len(cell.mailbox) - (extra.unbounded if extra is not None else 0))
+
+    def admit_stop(self, cell: Cell, record: Any) -> None:
+        """Let a stop that came by a lane in: capacity does not bound it, but what waits outside came before it."""
+        if cell.phase == DEAD:
+            self.refuse(cell, record, None, ActorDied(cell.name, str(cell.more().reason), "never"), "no_actor")
+        elif cell.extra is not None and cell.extra.waiting:
+            cell.extra.waiting.append((record, None))
+        else:
+            self.open_mailbox(cell).append(record)
+            cell.more().unbounded += 1
+            self._kernel.ready(cell)
+
     def refill(self, cell: Cell) -> None:
         """There is room again: let in who waits outside, in order."""
         extra = cell.extra
         assert extra is not None and extra.waiting is not None
         waiting, mailbox, capacity = extra.waiting, cell.mailbox, cell.bounds.capacity
-        while waiting and len(mailbox) < capacity:
+        while waiting and len(mailbox) - extra.unbounded < capacity:
             envelope, waiter = waiting.popleft()
             if waiter is not None and not waiter.claim():
                 continue  # it gave up
             mailbox.append(envelope)
-            if envelope[0] == CALL:
+            if is_unbounded(envelope):
+                extra.unbounded += 1
+            if envelope[0] == CALL or envelope[0] == ASK:
                 envelope[-1].waiting_in = None
             if waiter is not None:
                 waiter.future.reply(None)
         if not waiting:
-            extra.waiting = None
+            self._open_door(cell)
+
+    def _open_door(self, cell: Cell) -> None:
+        """Nobody waits outside any more: the fast paths may be used again."""
+        cell.more().waiting = None
+        if cell.mailbox is not NO_MAIL:
+            cell.brake = min(BRAKE, cell.bounds.capacity)
 
     def send(self, cell: Cell, envelope: Any) -> None:
         """Send from this kernel's own thread: parks the handler for room, or raises MailboxFull."""
@@ -127,7 +177,7 @@ class Admission:
         mailbox = self.open_mailbox(cell)
         bounds = cell.bounds
         extra = cell.extra
-        n = len(mailbox)
+        n = len(mailbox) if extra is None else len(mailbox) - extra.unbounded
         if n < bounds.capacity and (extra is None or not extra.waiting):
             mailbox.append(envelope)
             if n + 1 == bounds.capacity:
@@ -142,64 +192,110 @@ class Admission:
             self.admit(cell, envelope, None)
             return
         if not kernel.in_handler():
+            if envelope[0] == CALL or envelope[0] == ASK:
+                self.admit_question(cell, envelope)
+                return
             raise MailboxFull(cell.name, bounds.capacity, bounds.overflow)
         waiter = Waiter(f"room in the mailbox of {cell.name}")
         self.admit(cell, envelope, waiter)
         self.wait_at_door(cell, waiter)
 
-    def wait_at_door(self, cell: Cell, waiter: Waiter) -> None:
-        """Wait until admitted, at most as long as the mailbox says, then MailboxFull."""
+    def wait_at_door(self, cell: Cell, waiter: Waiter, timeout_s: float | None = None) -> None:
+        """Wait until admitted, at most as long as the mailbox says (and `timeout_s`), then MailboxFull."""
+        limit_s = cell.bounds.timeout_s
         try:
-            waiter.future.get(timeout=cell.bounds.timeout_s)
+            waiter.future.get(timeout=limit_s if timeout_s is None else min(limit_s, timeout_s))
         except CallTimeout:
             if waiter.claim():
                 raise MailboxFull(cell.name, cell.bounds.capacity, cell.bounds.overflow) from None
             waiter.future.get(timeout=1.0)  # decided this very moment
 
-    def send_from_outside(self, cell: Cell, envelope: Any) -> None:
+    def send_from_outside(self, cell: Cell, envelope: Any, timeout_s: float | None = None) -> None:
         """Send from another thread of this process: through the kernel's inbox, waiting for its verdict if need be."""
         kernel = self._kernel
         if cell.phase == DEAD:
             raise ActorDied(kernel.runtime.ref(cell.address).label, "noproc", "never")
         bounds = cell.bounds
+        if bounds.overflow == "block" and current.cell_here() is cell and len(cell.mailbox) >= bounds.capacity:
+            raise MailboxFull(cell.name, bounds.capacity, bounds.overflow)  # nobody else would make room
         nearly_full = len(cell.mailbox) + len(kernel.inbox) + 1 >= bounds.capacity
         if not nearly_full or bounds.overflow.startswith("drop"):
             kernel.post(self.admit, cell, envelope, None)
             return
+        if timeout_s is None and envelope[0] in (CALL, ASK) and _get_running_loop() is not None:
+            kernel.post(self.admit_question, cell, envelope)  # the user's event loop must not wait here
+            return
         waiter = Waiter(f"room in the mailbox of {cell.name}")
         kernel.post(self.admit, cell, envelope, waiter)
-        self.wait_at_door(cell, waiter)
+        self.wait_at_door(cell, waiter, timeout_s)
+
+    def admit_question(self, cell: Cell, envelope: Any) -> None:
+        """`admit` for a question nobody waits to send: its future is told when the door's time is up."""
+        self.admit(cell, envelope, None)
+        if envelope[-1].waiting_in is cell:
+            self._kernel.deadlines.add(Overdue(self, cell, envelope[-1]), cell.bounds.timeout_s)
+
+    def leave_door(self, cell: Cell, sink: Any) -> bool:
+        """Take a question away from the door and tell its asker; return whether it was still there."""
+        waiting = cell.extra.waiting if cell.extra is not None else None
+        for item in waiting or ():
+            if item[0][-1] is sink:
+                waiting.remove(item)  # type: ignore[union-attr]
+                if not waiting:
+                    self._open_door(cell)
+                sink.fail(MailboxFull(cell.name, cell.bounds.capacity, cell.bounds.overflow))
+                return True
+        return False
 
     def give_up(self, sink: LocalCall) -> None:
         """A call's deadline passed: MailboxFull if it still waits at a door, else CallTimeout."""
         cell = sink.waiting_in
-        if cell is not None and cell.extra is not None and cell.extra.waiting:
-            waiting = cell.extra.waiting
-            for item in waiting:
-                if item[0][-1] is sink:
-                    waiting.remove(item)
-                    sink.fail(MailboxFull(cell.name, cell.bounds.capacity, cell.bounds.overflow))
-                    return
+        if cell is not None and self.leave_door(cell, sink):
+            return
+        until, sink.until = sink.until, None
+        if until is not None:
+            if until < inf:
+                deadlines = self._kernel.deadlines
+                deadlines.add(sink, max(0.0, until - deadlines.now()))  # let in meanwhile: the rest of its own time
+            return
         sink.fail(CallTimeout(sink.what, sink.timeout_s or 0.0))
 
     # -- refusing ---------------------------------------------------------------------------------------------
 
-    def _drop(self, cell: Cell, envelope: Any, full: MailboxFull) -> None:
-        self.refuse(cell, envelope, None, full, "dropped")
+    def _drop_oldest(self, cell: Cell, full: MailboxFull) -> None:
+        """Make room by the oldest message; signals stay. A blocking actor's thread may be taking it meanwhile."""
+        mailbox = cell.mailbox
+        passed = []
+        while mailbox:
+            try:
+                envelope = mailbox.popleft()
+            except IndexError:
+                break
+            if (envelope[0] <= CALL or envelope[0] > LAST_KIND) and not is_unbounded(envelope):
+                self.refuse(cell, envelope, None, full, "dropped")
+                break
+            passed.append(envelope)
+        mailbox.extendleft(reversed(passed))
 
     def refuse(self, cell: Cell, envelope: Any, waiter: Waiter | None, error: BaseException, reason: str) -> None:
         """Do not take `envelope`: tell whoever waits for it, and record a dead letter."""
         kernel = self._kernel
-        kernel.lifecycle.count_dead(cell)
-        if envelope[0] > LAST_KIND:
-            assert kernel.inlet is not None
-            kernel.inlet.drop(envelope, reason, error)
-            return
         kind = envelope[0]
         if kind == STOP:
             if envelope[2] is not None:
                 envelope[2].reply(None)
             return
+        if kind == INIT:
+            envelope[2].fail(error)
+            return
+        if kind == INFO or kind == END:
+            return  # signals are nobody's letters
+        if kind > LAST_KIND:
+            if not is_unbounded(envelope):
+                kernel.lifecycle.count_dead(cell)
+            kernel.handling.drop(envelope, reason, error)
+            return
+        kernel.lifecycle.count_dead(cell)
         if waiter is not None:
             if waiter.claim():
                 waiter.future.fail(error)
@@ -213,10 +309,15 @@ class Admission:
         """Nobody will handle what waits inside and outside: dead letters, and the callers are told."""
         mailbox = cell.mailbox
         while mailbox:
-            self.refuse(cell, mailbox.popleft(), None, error, reason)
+            try:
+                envelope = mailbox.popleft()
+            except IndexError:
+                break  # an abandoned blocking thread took it
+            self.refuse(cell, envelope, None, error, reason)
         extra = cell.extra
         if extra is not None and extra.waiting:
-            waiting, extra.waiting = extra.waiting, None
+            waiting = extra.waiting
+            self._open_door(cell)
             for envelope, waiter in waiting:
                 if waiter is None or waiter.claim():
                     if waiter is not None:

@@ -59,10 +59,10 @@ class Behaviour:
                 function = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
                 if not callable(function) or inspect.isclass(function):
                     self.public.pop(name, None)
-                elif isinstance(value, (staticmethod, classmethod)):
-                    self.public[name] = _bound_late(name)
+                elif inspect.isfunction(value):
+                    self.public[name] = value
                 else:
-                    self.public[name] = function
+                    self.public[name] = _bound_late(name)
 
 
 class Unknown:
@@ -84,10 +84,25 @@ def _bound_late(name: str) -> Callable[..., Any]:
     return call
 
 
-def check_names(cls: type[Any]) -> None:
-    """Raise TypeError when a class redefines a name that `al.Actor` itself needs."""
-    taken = sorted(RESERVED & vars(cls).keys())
-    if taken:
-        raise TypeError(
-            f"{cls.__qualname__} redefines {', '.join(taken)}, which al.Actor itself needs: choose another name"
-        )
+_FORWARDER = _bound_late("").__code__
+
+
+def is_forwarder(code: object) -> bool:
+    """Whether a frame of `code` only passes a call on, so that arguments refused below it do not fit the method."""
+    return code is _FORWARDER
+
+
+def check_class(cls: type[Any]) -> None:
+    """Raise TypeError when an actor class takes a name that `al.Actor` itself needs, or says what makes no sense."""
+    for base in cls.__mro__:
+        if vars(base).get("is_base"):
+            break  # ours, and what is above
+        taken = sorted(RESERVED & vars(base).keys())
+        if taken:
+            whose = "redefines" if base is cls else f"gets from {base.__qualname__}"
+            raise TypeError(f"{cls.__qualname__} {whose} {', '.join(taken)}, which al.Actor needs: choose another name")
+    errors = cls.__dict__.get("reply_errors", ())
+    if not isinstance(errors, tuple) or not all(isinstance(e, type) and issubclass(e, BaseException) for e in errors):
+        raise TypeError(f"{cls.__qualname__}.reply_errors must be a tuple of exception classes, not {errors!r}")
+    if cls.__dict__.get("on_restart", "keep") not in ("keep", "drop"):
+        raise TypeError(f"{cls.__qualname__}.on_restart must be 'keep' or 'drop', not {cls.on_restart!r}")

@@ -44,7 +44,7 @@ class Extra:
 
     __slots__ = (
         "ending", "greenlet", "links", "monitors", "name", "quiet", "reason", "stopped", "task", "thread", "timers",
-        "trap_exit", "waiting", "watching",
+        "trap_exit", "unbounded", "waiting", "waits_for", "watching",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -55,6 +55,8 @@ class Extra:
         self.timers: set[Any] | None = None
         self.waiting: deque[Any] | None = None  # not yet accepted: (envelope, Waiter | None)
         self.trap_exit = False
+        self.waits_for = 0  # the actor whose answer the handler waits for
+        self.unbounded = 0  # how many in the mailbox are signals, which capacity does not count
         self.reason: Any = None  # why it is ending or has ended
         self.quiet = False  # its supervisor stops it and need not be told
         self.stopped: threading.Event | None = None  # Pykka's view of being dead, if somebody looked

@@ -6,10 +6,13 @@ Edge (shared by the threads of one process); used by the kernel and the node. Re
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+log = logging.getLogger("actorlab")
 
 KEPT = 1000
 
@@ -56,9 +59,16 @@ class DeadLetters:
             text = f"<{type(message).__name__}, whose repr fails: {type(error).__name__}>"
         self.take(DeadLetter(actor, address, text if len(text) <= 200 else text[:197] + "…", reason))
 
+    def count(self, numbers: Mapping[str, int]) -> None:
+        """Count dead letters by reason of which nothing else is known."""
+        self.counts.update(numbers)
+
     def take(self, letter: DeadLetter) -> None:
         """Record one that is made already (from another process, for instance)."""
         self.counts[letter.reason] += 1
         self._kept.append(letter)
         for hear in tuple(self._subscribers):
-            hear(letter)
+            try:
+                hear(letter)
+            except Exception:
+                log.exception("%r cannot take a dead letter", hear)

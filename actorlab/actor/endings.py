@@ -12,13 +12,15 @@ from _thread import get_ident
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from greenlet import getcurrent
+
 from ..errors import ActorDied, CallTimeout
 from ..message import KILLED, NOPROC, NORMAL
 from . import pykka_actor
-from .cell import DEAD, ENDING, HELD, IDLE, NO_MAIL, READY, RUNNING, Cell, state_of
-from .envelope import END, STOP
+from .cell import DEAD, ENDING, HELD, IDLE, NO_MAIL, PARKED, READY, RUNNING, Cell, state_of
+from .envelope import END, INFO, STOP, is_unbounded
 from .future import Future
-from .waiting import Killed, throw
+from .waiting import Killed, greenlet_of, throw_out
 
 if TYPE_CHECKING:
     from .scheduler import Kernel
@@ -47,20 +49,32 @@ class Endings:
             if sink is not None:
                 sink.fail(ActorDied(self._kernel.name_of(address), NOPROC, "never"))
             return
+        self.stop_cell(cell, reason, sink)
+
+    def stop_cell(self, cell: Cell, reason: Any, sink: Any = None) -> None:
+        """End an actor of ours when the messages before are done."""
         self._kernel.admission.open_mailbox(cell).append((STOP, reason, sink))
+        cell.more().unbounded += 1
         self._kernel.ready(cell)
 
     def end_soon(self, cell: Cell, reason: Any, error: BaseException | None = None) -> None:
         """End an actor before its next message. From its own thread or the kernel's."""
         extra = cell.more()
-        if extra.ending:
+        if extra.ending or _is_husk(cell):
             return
         extra.ending = True
         extra.reason = reason
+        if error is not None and not cell.parent:
+            # before its caller is answered: whoever sees the exception finds the actor dead
+            self._kernel.table.set_state(cell.word, state_of(ENDING))
         if get_ident() != self._kernel.ident:
+            # in the blocking actor's own thread, at work on this very mailbox
+            extra.unbounded += 1
             cell.mailbox.appendleft((END, reason, error))
             return
-        self._kernel.admission.open_mailbox(cell).appendleft((END, reason, error))
+        mailbox = self._kernel.admission.open_mailbox(cell)
+        extra.unbounded += 1
+        mailbox.appendleft((END, reason, error))
         if cell.phase == IDLE or (cell.phase == RUNNING and self._kernel.current is cell):
             if cell.phase == IDLE or error is not None:
                 cell.phase = READY
@@ -68,24 +82,42 @@ class Endings:
         elif cell.phase == HELD and cell.object is None and not cell.incarnation and not cell.parent:
             self.finalize(cell, reason)
 
-    def kill(self, cell: Cell, reason: Any = KILLED) -> None:
-        """End an actor now, without hooks: a parked handler is thrown out of its greenlet, once."""
+    def kill(self, cell: Cell, reason: Any = KILLED, *, starting: bool = False) -> None:
+        """End an actor now, without hooks. A handler that waits is thrown out, once; one that runs ends for nobody."""
+        if cell.phase == DEAD or _is_husk(cell):
+            return
+        kernel = self._kernel
         extra = cell.more()
+        task, waiting, thread = extra.task, greenlet_of(kernel, cell), extra.thread
+        handling = not starting and cell.phase in (PARKED, RUNNING) and cell.object is not None
+        if handling and extra.ending and not any(envelope[0] == END for envelope in tuple(cell.mailbox)):
+            handling = False  # its last hook, no message
         extra.ending = True
         extra.reason = reason
-        if cell.phase == DEAD:
-            return
-        task, parked, thread = extra.task, extra.greenlet, extra.thread
         sink, cell.sink = cell.sink, None
+        kernel.release_hand(cell)
+        if handling:
+            kernel.lifecycle.count_dead(cell)
+            kernel.runtime.dead_letters.add(cell.name, cell.address, "the message in hand", "crashed_in_flight")
+        # Whoever is still in its handler holds the old mailbox: emptied, it gives him nothing more to do.
+        mailbox = cell.mailbox
+        if mailbox is not NO_MAIL:
+            cell.mailbox = mailbox.copy()
+            mailbox.clear()
+        extra.task = extra.greenlet = None
+        extra.waits_for = 0
+        if thread is not None:
+            extra.thread = None
+            thread.abandon()
+        self.bury(cell, reason)
         if sink is not None:
             sink.fail(ActorDied(cell.name, str(reason), "unknown"))
-        self.bury(cell, reason)
         if task is not None:
             task.cancel()
-        if parked is not None and cell.phase != RUNNING:
-            throw(self._kernel, parked, Killed())
-        if thread is not None:
-            thread.abandon()
+        if waiting is not None:
+            throw_out(kernel, waiting)
+        elif kernel.current is cell and get_ident() == kernel.ident:
+            kernel.killed.add(getcurrent())  # by itself
 
     def end(self, cell: Cell, envelope: Any) -> None:
         """Run the hooks of an actor that ends, in its own greenlet or thread, then bury it."""
@@ -97,10 +129,13 @@ class Endings:
         error = envelope[2] if kind == END else None
         sink = envelope[2] if kind == STOP else None
         obj = cell.object
+        # a stop that came by a lane stays there until it is answered, but it is no message that crashed in flight
+        hand, cell.hand = cell.hand, 0
+        kernel.words[cell.word] = cell.handled << 24
         kernel.table.set_state(cell.word, state_of(ENDING))
         if obj is not None:
             if cell.behaviour.pykka_rule:
-                pykka_actor.run_last_hook(cell, obj, error)
+                pykka_actor.run_last_hook(cell, obj)
             else:
                 cell.phase = RUNNING
                 try:
@@ -108,28 +143,73 @@ class Endings:
                         self._kernel.lifecycle.wait_if_async(obj.on_failure(type(error), error, error.__traceback__))
                     else:
                         self._kernel.lifecycle.wait_if_async(obj.on_stop())
+                except Killed:
+                    pass  # `kill` has buried it
                 except BaseException as hook_error:
-                    if cell.phase != DEAD:
+                    if cell.object is obj:
                         kernel.runtime.crashed(cell, "on_failure" if error is not None else "on_stop", hook_error)
-        self._kernel.do(self._buried, cell, reason, sink)
+        self._kernel.do(self._buried, cell, obj, reason, sink, hand)
 
-    def _buried(self, cell: Cell, reason: Any, sink: Any) -> None:
-        self.bury(cell, reason)
+    def _buried(self, cell: Cell, obj: Any, reason: Any, sink: Any, hand: int) -> None:
+        if cell.object is obj:  # else it was killed meanwhile
+            self.bury(cell, reason)
         if sink is not None:
             sink.reply(None)
+        if hand:
+            self._kernel.handling.free(hand)
 
     def bury(self, cell: Cell, reason: Any) -> None:
         """The incarnation is over: tell links, monitors and the supervisor. In the kernel's thread; once."""
         kernel = self._kernel
-        if cell.phase == DEAD or (cell.phase == HELD and cell.object is None and cell.extra is None):
-            return
         if get_ident() != kernel.ident:
             kernel.post(self.bury, cell, reason)
             return
+        if cell.phase == DEAD or _is_husk(cell):
+            return
         extra = cell.more()
         signal = kernel.runtime.signal
-        cell.object = None
+        if cell.behaviour.supervisor and cell.object is not None:
+            for child in cell.object.living():  # none, unless it was killed or fails
+                signal(child, ("orphaned", child, cell.address))
+        obj, cell.object = cell.object, None
         cell.sink = None
+        if obj is not None and cell.behaviour.pykka_rule:
+            pykka_actor.unregister(kernel.runtime.ref(cell.address), kernel.home)
+        self.part(cell, reason)
+        extra.ending = False
+        if extra.thread is not None:
+            extra.thread.finish()
+            extra.thread = None
+        if cell.parent:
+            self.hold(cell)
+            if not cell.behaviour.keep_mail:
+                error = ActorDied(cell.name, str(reason), "never")
+                kernel.admission.clear(cell, "dropped_on_restart", error)
+            if not extra.quiet:
+                signal(cell.parent, ("child_exit", cell.parent, cell.address, cell.incarnation, reason))
+            extra.quiet = False
+        else:
+            self.finalize(cell, reason)
+        for ended in self._ends.pop(cell.address, ()):
+            ended.reply(reason)
+
+    def hold(self, cell: Cell) -> None:
+        """Keep the place and the queue; what was meant for the incarnation that ended (Down, Exit, timers) goes."""
+        extra = cell.more()
+        cell.phase = HELD
+        self._kernel.table.set_state(cell.word, state_of(HELD))
+        if not cell.behaviour.supervisor and any(envelope[0] in (INFO, END) for envelope in cell.mailbox):
+            kept = [envelope for envelope in cell.mailbox if envelope[0] not in (INFO, END)]
+            cell.mailbox.clear()
+            cell.mailbox.extend(kept)
+        extra.unbounded = sum(map(is_unbounded, cell.mailbox))
+        extra.trap_exit = extra.ending = False
+        self._kernel.table.set_depth(cell.word, len(cell.mailbox) - extra.unbounded)
+
+    def part(self, cell: Cell, reason: Any) -> None:
+        """Let go of what ties an incarnation to others: its timers, links and monitors."""
+        extra = cell.more()
+        signal = self._kernel.runtime.signal
         if extra.timers:
             for timer in extra.timers:
                 timer.live = False
@@ -147,24 +227,6 @@ class Endings:
             for monitor, watcher in monitors.items():
                 signal(watcher, ("down", watcher, cell.address, monitor, reason))
         self._kernel.signals.social.discard(cell)
-        extra.ending = False
-        if extra.thread is not None:
-            extra.thread.finish()
-            extra.thread = None
-        if cell.parent:
-            cell.phase = HELD
-            kernel.table.set_state(cell.word, state_of(HELD))
-            kernel.table.set_depth(cell.word, len(cell.mailbox))
-            if not cell.behaviour.keep_mail:
-                error = ActorDied(cell.name, str(reason), "never")
-                kernel.admission.clear(cell, "dropped_on_restart", error)
-            if not extra.quiet:
-                signal(cell.parent, ("child_exit", cell.parent, cell.address, cell.incarnation, reason))
-            extra.quiet = False
-        else:
-            self.finalize(cell, reason)
-        for ended in self._ends.pop(cell.address, ()):
-            ended.reply(reason)
 
     def release(self, address: int, reason: Any = NORMAL) -> None:
         """The supervisor will not restart it: the husk goes, its queue becomes dead letters."""
@@ -179,6 +241,7 @@ class Endings:
         extra = cell.more()
         extra.reason = reason
         cell.phase = DEAD
+        cell.object = None
         cell.brake = 0
         kernel.runtime.ended(cell)
         kernel.admission.clear(cell, "stopped", ActorDied(cell.name, str(reason), "never"))
@@ -223,4 +286,10 @@ class Endings:
 
     def mark_ending(self, cell: Cell) -> None:
         """From here on the actor counts as dead to everybody else."""
+        cell.more().ending = True
         cell.phase = ENDING
+
+
+def _is_husk(cell: Cell) -> bool:
+    """Whether a supervised actor is between two incarnations: there is nobody who could end."""
+    return cell.phase == HELD and cell.parent != 0 and cell.object is None

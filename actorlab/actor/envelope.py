@@ -33,6 +33,18 @@ JOB = 13  # work of the kernel's own that may park; never travels
 LAST_KIND = 255
 """A first item above this is an address: the envelope lies in a lane."""
 
+UNBOUNDED = (STOP, INFO, END)
+
+
+def is_unbounded(envelope: Any) -> bool:
+    """Whether capacity does not count this one.
+
+    >>> is_unbounded((STOP, "normal", None)), is_unbounded((1 << 56, 0, TELL, 0, 0, 8))
+    (True, False)
+    """
+    return (envelope[0] if envelope[0] <= LAST_KIND else envelope[2]) in UNBOUNDED
+
+
 Chain = tuple[int, ...]
 
 

@@ -12,12 +12,13 @@ import sys
 import time
 from _thread import allocate_lock
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import pykka
 
 from ..errors import CallTimeout
 from . import current
+from .chain import begin_wait, end_wait
 from .envelope import Chain
 from .waiting import wait_for
 
@@ -27,20 +28,28 @@ PENDING, VALUE, ERROR = 0, 1, 2
 
 ExcInfo = tuple[Any, Any, Any]
 
+LOOK_UP_S = 0.25
+"""How often a thread that waits without end looks up."""
+
 
 class Future(pykka.Future[T]):
     """An answer on its way. Any thread may settle it, any number may wait."""
 
     late = 0
     """How many answers in this process came after their future had been settled or given up."""
+    asked = -1
+    """The process that the question went to, once it is on its way there; -1: none."""
 
     def __init__(self, what: str = "a future", chain: Chain = ()) -> None:
         self._get_hook = None
         self.state = PENDING
         self._outcome: Any = None
+        self._traceback: Any = None
+        self._sources: tuple[Any, ...] = ()
         self._waiters: list[Callable[[], object]] = []
         self.chain = chain
         self.waiting_in: Any = None  # the full mailbox at whose door its question waits
+        self.to = 0  # whose answer it is, if an actor's
         self.corr = 0  # its number among the questions to other processes
         self.what = what
 
@@ -57,10 +66,14 @@ class Future(pykka.Future[T]):
         """Settle with an exception, unless settled."""
         self._settle(ERROR, error)
 
-    def _settle(self, state: int, outcome: Any) -> None:
-        if self.state:
+    def _settle(self, state: int, outcome: Any) -> bool:
+        # `setdefault` is one step of the interpreter: of two threads that settle, one is first
+        settling = (state, outcome)
+        if self.__dict__.setdefault("_settling", settling) is not settling:
             Future.late += 1
-            return
+            return False
+        if state == ERROR:
+            self._traceback = outcome.__traceback__
         self._outcome = outcome
         self.state = state
         waiters = self._waiters
@@ -70,8 +83,9 @@ class Future(pykka.Future[T]):
             try:
                 wake = waiters.pop()
             except IndexError:
-                return
+                break
             wake()
+        return True
 
     def on_settled(self, wake: Callable[[], object]) -> None:
         """Call `wake` (from whatever thread settles) once there is an outcome; at once if there is one."""
@@ -95,7 +109,8 @@ class Future(pykka.Future[T]):
     def set(self, value: T | None = None) -> None:
         """Settle with a value; an error if it was settled or has a hook."""
         self._must_be_free()
-        self._settle(VALUE, value)
+        if not self._settle(VALUE, value):
+            raise pykka_full()
 
     def set_exception(self, exc_info: ExcInfo | None = None) -> None:
         """Settle with the exception in hand, or the one given as a `sys.exc_info()` triple."""
@@ -103,7 +118,8 @@ class Future(pykka.Future[T]):
         kind, error, traceback = exc_info or sys.exc_info()
         if error is None:
             error = kind() if kind is not None else RuntimeError("set_exception without an exception")
-        self._settle(ERROR, error.with_traceback(traceback) if traceback is not None else error)
+        if not self._settle(ERROR, error.with_traceback(traceback) if traceback is not None else error):
+            raise pykka_full()
 
     def set_get_hook(self, func: Callable[[float | None], T]) -> None:
         """Compute the value by `func(timeout)` when it is first asked for."""
@@ -129,7 +145,8 @@ class Future(pykka.Future[T]):
                 self._wait(timeout)
         if self.state == VALUE:
             return cast("T", self._outcome)
-        raise self._outcome
+        # each time from where it was raised: asking again must not make the traceback longer
+        raise self._outcome.with_traceback(self._traceback)
 
     def outcome(self) -> tuple[int, Any]:
         """Return (PENDING | VALUE | ERROR, value or exception) without waiting."""
@@ -140,50 +157,93 @@ class Future(pykka.Future[T]):
         if kernel is not None:
             wait_for(kernel, self, timeout)
             return
-        runtime = current.runtime_here()
-        if runtime is not None and runtime.wait_in_foreign_thread(self, timeout):
+        cell = current.cell_here()
+        if cell is None or not self.to:
+            self._block(timeout)
             return
+        begin_wait(cell, self)
+        try:
+            self._block(timeout)
+        finally:
+            end_wait(cell)
+
+    def _block(self, timeout: float | None) -> None:
+        end = None if timeout is None else time.monotonic() + timeout
+        if self.corr:
+            runtime = current.runtime_here()
+            if runtime is not None and runtime.wait_in_foreign_thread(self, timeout):
+                return
         lock = allocate_lock()
         lock.acquire()
         self.on_settled(lock.release)
-        if not lock.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
-            self.forget(lock.release)
-            if not self.state:
-                raise CallTimeout(self.what, timeout or 0.0)
+        while not lock.acquire(timeout=LOOK_UP_S if end is None else max(0.0, min(LOOK_UP_S, end - time.monotonic()))):
+            # The system may hand a signal to another thread; then nothing interrupts this wait, and a Ctrl-C would
+            # be heard when it ends. Between two waits the main thread hears it.
+            if end is not None and time.monotonic() >= end:
+                self.forget(lock.release)
+                if not self.state:
+                    raise CallTimeout(self.what, timeout or 0.0)
+                return
 
     def __await__(self) -> Generator[Any, Any, T]:
         """Wait without blocking any event loop."""
         if not self.state:
-            loop = asyncio.get_running_loop()
-            if self._get_hook is not None:
-                # a hook may block, and nothing says how: it gets a thread, the loop goes on
-                yield from loop.run_in_executor(None, self._swallow_get).__await__()
-            else:
-                done = loop.create_future()
-
-                def settled() -> None:
-                    if not done.done():
-                        done.set_result(None)
-
-                def wake() -> None:
+            if self._get_hook is None:
+                yield from self._settled_in(asyncio.get_running_loop())
+            elif self._sources:
+                for source in self._sources:
                     try:
-                        loop.call_soon_threadsafe(settled)
-                    except RuntimeError:
-                        pass  # that loop has been closed meanwhile
-
-                self.on_settled(wake)
-                try:
-                    yield from done.__await__()
-                finally:
-                    self.forget(wake)
+                        yield from source.__await__()
+                    except Exception:
+                        pass  # `get` raises it
+            else:
+                # somebody's hook may block, and nothing says how: it gets a thread, the loop goes on
+                return (yield from asyncio.get_running_loop().run_in_executor(None, self.get).__await__())
         return self.get(timeout=0)
 
-    def _swallow_get(self) -> None:
+    def _settled_in(self, loop: asyncio.AbstractEventLoop) -> Generator[Any, Any, None]:
+        done = loop.create_future()
+
+        def settled() -> None:
+            if not done.done():
+                done.set_result(None)
+
+        def wake() -> None:
+            try:
+                loop.call_soon_threadsafe(settled)
+            except RuntimeError:
+                pass  # that loop has been closed meanwhile
+
+        cell = current.cell_here() if self.to else None
+        if cell is not None:
+            begin_wait(cell, self)
+        self.on_settled(wake)
         try:
-            self.get()
-        except BaseException as error:
-            if not self.state:
-                self._settle(ERROR, error)
+            yield from done.__await__()
+        finally:
+            self.forget(wake)
+            if cell is not None:
+                end_wait(cell)
+
+    # -- made of others -------------------------------------------------------------------------------------
+
+    def _made_of(self, *sources: pykka.Future[Any]) -> Self:
+        """Note what its hook will ask, so that `await` waits for these and then need not block."""
+        if all(isinstance(source, Future) for source in sources):
+            self._sources = sources
+        return self
+
+    def filter(self, func: Callable[[Any], bool]) -> Any:
+        """Return a future of the items for which `func` is true."""
+        return cast("Future[Any]", super().filter(func))._made_of(self)  # type: ignore[misc]
+
+    def map(self, func: Callable[[Any], Any]) -> Any:
+        """Return a future of `func(outcome)`."""
+        return cast("Future[Any]", super().map(func))._made_of(self)
+
+    def reduce(self, func: Callable[[Any, Any], Any], *args: Any) -> Any:
+        """Return a future of the items, reduced by `func` as `functools.reduce` does."""
+        return cast("Future[Any]", super().reduce(func, *args))._made_of(self)  # type: ignore[misc]
 
     def join(self, *futures: pykka.Future[Any]) -> Future[Iterable[Any]]:
         """Return a future of the list of all outcomes, under one deadline for them together."""
@@ -194,7 +254,7 @@ class Future(pykka.Future[T]):
             return [f.get(timeout=None if end is None else max(0.0, end - time.monotonic())) for f in (self, *futures)]
 
         joined.set_get_hook(gather)
-        return joined
+        return joined._made_of(self, *futures)
 
 
 def pykka_full() -> Exception:

@@ -8,23 +8,25 @@ handler always reaches a caller; what it does to the actor is the class's choice
 from __future__ import annotations
 
 import asyncio
-import traceback
-from _thread import get_ident
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from time import monotonic
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ActorDied, BadCall, CallTimeout, InitTimeout, StartError
-from ..message import KILLED, NOPROC, NORMAL, Crashed, Ignore
+from ..errors import BadCall, CallError, CallTimeout, InitTimeout, NameTaken, StartError
+from ..ids import home_of
+from ..message import KILLED, NOPROC, NORMAL, Crashed, ExitReason, Ignore
 from . import pykka_actor
 from .admission import describe
-from .behaviour import Behaviour
+from .behaviour import Behaviour, is_forwarder
 from .cell import DEAD, ENDING, HELD, IDLE, NO_MAIL, PARKED, RUNNING, Cell, state_of
 from .envelope import CALL, CAST, INFO, INIT
 from .future import Future
 from .mailbox import DEFAULT_MAILBOX, Mailbox
+from .tasks import run_to_end
 from .threads import BlockingThread
-from .waiting import lend
+from .waiting import Interrupted, Killed, lend
 
 if TYPE_CHECKING:
     from .scheduler import Kernel
@@ -33,18 +35,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """All a kernel needs to start an actor. `address` is set for a restart in the same place."""
+    """All a kernel needs to start an actor. `address` is set for a restart in the same place.
+
+    `parent` is the supervisor, `parent_epoch` which process of its slot it runs in. `name_patience_s`: how long to wait
+    for a name that is still somebody's who is on his way out.
+    """
 
     actor: type[Any]
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
-    name: str | None = None
+    name: Any = None  # a string, or one in a namespace
     mailbox: Mailbox = DEFAULT_MAILBOX
     parent: int = 0
     init_timeout_s: float | None = 5.0
     redeliver: int = 0
     address: int = 0
     link: int = 0
+    parent_epoch: int = 0
+    name_patience_s: float = 0.0
+
+    def row(self) -> tuple[Any, ...]:
+        """Return the fields in order: what a batch is made of, for a tuple is pickled four times as fast."""
+        return _fields(self)
+
+
+_fields = attrgetter(*(one.name for one in fields(StartRequest)))
 
 
 class KernelJob:
@@ -71,37 +86,69 @@ class Lifecycle:
         cell = self._prepare(request)
         if request.name is not None:
             try:
-                kernel.runtime.register(request.name, cell.address)
+                self._register(request, cell)
             except BaseException:
-                self._kernel.endings.finalize(cell, NOPROC)
+                if cell.parent and cell.incarnation:
+                    self._kernel.endings.hold(cell)
+                else:
+                    self._kernel.endings.finalize(cell, NOPROC)
                 raise
-            cell.more().name = request.name
+            cell.more().name = str(request.name)
+        if cell.phase == DEAD:
+            raise StartError(cell.name, "its supervisor ended meanwhile")
         try:
-            lend(kernel, cell, (INIT, request), request.init_timeout_s)
+            address: int = lend(kernel, cell, (INIT, request), request.init_timeout_s)
         except CallTimeout:
-            self._kernel.endings.kill(cell, KILLED)
+            if cell.phase in (DEAD, HELD):
+                raise  # its own __init__ gave up waiting for something
+            if cell.incarnation:
+                cell.more().quiet = True  # whoever starts it is told by us
+            else:
+                cell.parent = 0  # nothing is left of a first start
+            self._kernel.endings.kill(cell, KILLED, starting=True)
             raise InitTimeout(cell.name, f"not ready within {request.init_timeout_s:g} s; it was killed") from None
-        return 0 if cell.phase == DEAD else cell.address
+        return address
+
+    def _register(self, request: StartRequest, cell: Cell) -> None:
+        end = monotonic() + request.name_patience_s
+        while True:
+            try:
+                self._kernel.runtime.register(request.name, cell.address)
+                return
+            except NameTaken:
+                if monotonic() > end:
+                    raise
+            try:
+                Future("a name that becomes free").get(timeout=0.01)
+            except CallTimeout:
+                pass
 
     def _prepare(self, request: StartRequest) -> Cell:
         kernel = self._kernel
-        if request.address:
-            husk = kernel.cells.get(request.address)
-            if husk is not None and husk.phase == HELD:
+        if request.parent and request.parent_epoch <= kernel.signals.died.get(home_of(request.parent), 0):
+            raise StartError(request.actor.__name__, "its supervisor died meanwhile")
+        husk = kernel.cells.get(request.address) if request.address else None
+        if husk is not None:
+            if husk.phase == HELD and husk.object is None:
                 husk.incarnation += 1
                 self.restarts += 1
                 kernel.table.set_incarnation(husk.word, husk.incarnation)
+                kernel.table.set_supervisor(husk.word, request.parent, request.parent_epoch)
                 husk.parent = request.parent
                 husk.bounds = request.mailbox
                 husk.behaviour = behaviour_of(request.actor)
-                husk.brake = 0 if husk.mailbox is NO_MAIL else min(64, husk.bounds.capacity)
+                extra = husk.more()
+                closed = husk.mailbox is NO_MAIL or extra.waiting
+                husk.brake = 0 if closed else min(64, husk.bounds.capacity)
+                extra.reason = extra.stopped = None
                 return husk
-            raise StartError(request.actor.__name__, f"its place {request.address:#x} is gone")
+            raise StartError(request.actor.__name__, f"its place {request.address:#x} is taken")
         behaviour = behaviour_of(request.actor)
         bounds = request.mailbox
         address, word = kernel.table.open_slot(
-            behaviour.path, bounds.capacity, bounds.overflow, bounds.timeout_s, request.parent, request.redeliver
-        )
+            behaviour.path, bounds.capacity, bounds.overflow, bounds.timeout_s, request.parent, request.parent_epoch,
+            request.redeliver,
+        )  # fmt: skip
         cell = Cell(kernel, address, word, behaviour, bounds)
         cell.parent = request.parent
         kernel.cells[address] = cell
@@ -113,77 +160,70 @@ class Lifecycle:
         """Build the actor and run `on_start`, in its own greenlet or thread; tell the starter."""
         kernel = self._kernel
         pykka_rule = cell.behaviour.pykka_rule
+        obj: Any = None
         try:
-            obj = pykka_actor.build(cell, request.actor, request.args, request.kwargs)
+            obj = pykka_actor.make(cell, request.actor, request.args, request.kwargs)
+            obj.__init__(*request.args, **request.kwargs)
+            if pykka_rule:
+                pykka_actor.register(obj, kernel.home)
         except BaseException as error:
-            self._not_started(cell, sink, error)
+            self._not_started(cell, obj, sink, error)
             return False
-        if pykka_rule:
-            pykka_actor.register(obj, kernel.home)
-            try:
-                self.wait_if_async(obj.on_start())
-            except BaseException as error:
-                if not isinstance(error, Exception):
-                    self._not_started(cell, sink, error)
-                    return False
-                pykka_actor.failed(obj, error)
-                self._kernel.endings.bury(cell, crashed(error))
-                sink.reply(cell.address)
-                return False
-        else:
-            try:
-                self.wait_if_async(obj.on_start())
-            except BaseException as error:
-                self._not_started(cell, sink, error)
-                return False
+        try:
+            self.wait_if_async(obj.on_start())
+        except BaseException as error:
+            if not pykka_rule or isinstance(error, Ignore) or not isinstance(error, Exception):
+                self._not_started(cell, obj, sink, error)
+            elif cell.object is obj:
+                pykka_actor.failed(cell, obj, error)
+                kernel.endings.bury(cell, crashed(error))
+                kernel.do(sink.reply, cell.address)
+            return False
+        if cell.object is not obj:
+            return False  # killed meanwhile: its time to start was up
         kernel.table.set_state(cell.word, state_of(IDLE))
         if request.link:
-            self._kernel.signals.link(cell, request.link)
+            kernel.do(kernel.signals.link, cell, request.link)
+        cell.sink = None
         sink.reply(cell.address)
         return True
 
-    def _not_started(self, cell: Cell, sink: Any, error: BaseException) -> None:
-        pykka_rule = cell.behaviour.pykka_rule
-        cell.object = None
+    def _not_started(self, cell: Cell, obj: Any, sink: Any, error: BaseException) -> None:
+        if cell.object is not obj:
+            return  # killed meanwhile, and its starter told
+        told: BaseException | None
+        reason: ExitReason
         if isinstance(error, Ignore):
-            self._kernel.do(self._kernel.endings.finalize, cell, NORMAL)
-            self._kernel.do(sink.reply, 0)
-            return
-        self._kernel.do(self._held_or_gone, cell, crashed(error))
-        if pykka_rule:
-            told = error
+            told, reason = None, NORMAL
+        elif cell.behaviour.pykka_rule:
+            told, reason = error, crashed(error)
         else:
-            told = StartError(cell.name, f"{type(error).__name__}: {error}")
+            told, reason = StartError(cell.name, f"{type(error).__name__}: {error}"), crashed(error)
             told.__cause__ = error
-        self._kernel.do(sink.fail, told)
+        self._kernel.do(self._give_up_start, cell, obj, sink, told, reason)
 
-    def _held_or_gone(self, cell: Cell, reason: Any) -> None:
+    def _give_up_start(self, cell: Cell, obj: Any, sink: Any, told: BaseException | None, reason: Any) -> None:
         """A restart that failed leaves the husk for the next try; a first start that failed leaves nothing."""
-        if cell.parent and cell.incarnation:
-            cell.phase = HELD
+        endings = self._kernel.endings
+        if cell.object is not obj:
+            return
+        if obj is not None and cell.behaviour.pykka_rule:
+            pykka_actor.unregister(self._kernel.runtime.ref(cell.address), self._kernel.home)
+        cell.object = None
+        cell.sink = None
+        endings.part(cell, reason)
+        if told is not None and cell.parent and cell.incarnation:
+            endings.hold(cell)
         else:
-            self._kernel.endings.finalize(cell, reason)
+            endings.finalize(cell, reason)
+        if told is None:
+            sink.reply(0)
+        else:
+            sink.fail(told)
 
     def wait_if_async(self, result: Any) -> Any:
         """Run a coroutine that a hook returned, waiting for it where we are."""
-        if result.__class__ is not CoroutineType:
-            return result
-        kernel = self._kernel
-        if get_ident() != kernel.ident:
-            return asyncio.run_coroutine_threadsafe(result, kernel.hub.loop).result()
-        done: Future[Any] = Future("an async hook")
-        task = kernel.hub.loop.create_task(result)
-
-        def settle(task: asyncio.Task[Any]) -> None:
-            if task.cancelled():
-                done.fail(asyncio.CancelledError())
-            elif task.exception() is not None:
-                done.fail(task.exception())  # type: ignore[arg-type]
-            else:
-                done.reply(task.result())
-
-        task.add_done_callback(settle)
-        return done.get()
+        return result if result.__class__ is not CoroutineType else run_to_end(self._kernel, result)
 
     # -- handlers that fail or take long ------------------------------------------------------------------------
 
@@ -192,15 +232,12 @@ class Lifecycle:
         kernel = self._kernel
         behaviour = cell.behaviour
         kind = envelope[0]
-        extra = cell.extra
-        if extra is not None and extra.ending and not isinstance(error, Exception):
-            # thrown out of its handler by `kill`
-            kernel.release_hand(cell)
-            if sink is not None:
-                sink.fail(ActorDied(cell.name, str(extra.reason), "unknown"))
-            if cell.phase not in (ENDING, DEAD):
-                self._kernel.do(self._kernel.endings.bury, cell, extra.reason)
+        if isinstance(error, Interrupted):
+            cell.sink = sink
+            kernel.endings.kill(cell)
             return False
+        if isinstance(error, Killed) or cell.object is None:
+            return False  # `kill` has seen to everything
         if kind in (CALL, CAST) and _is_bad_call(behaviour, envelope, error):
             bad = BadCall(cell.name, _why_bad(envelope, error))
             kernel.table.count_failed(cell.word)
@@ -210,28 +247,30 @@ class Lifecycle:
             else:
                 kernel.runtime.dead_letters.add(cell.name, cell.address, str(bad), "bad_call")
             return True
+        if isinstance(error, CallError):
+            error.delivery = "handled"  # of a call of the handler's own: to this caller it promises nothing
         kernel.table.count_failed(cell.word)
-        kernel.release_hand(cell)
         if behaviour.pykka_rule:
+            kernel.release_hand(cell)
             return pykka_actor.handler_raised(cell, sink, error)
+        answered = isinstance(error, behaviour.reply_errors)
+        if not answered:
+            kernel.endings.end_soon(cell, crashed(error), error)
         if sink is not None:
             sink.fail(error)
-        if isinstance(error, behaviour.reply_errors):
-            if sink is None:
-                kernel.runtime.crashed(cell, describe(envelope), error)
-            return True
-        kernel.runtime.crashed(cell, describe(envelope), error)
-        self._kernel.endings.end_soon(cell, crashed(error), error)
-        return False
+        kernel.release_hand(cell)  # killed before it: the caller may hear twice, which is better than never
+        if not answered or sink is None:
+            kernel.runtime.crashed(cell, describe(envelope), error)
+        return answered
 
     def task_done(self, cell: Cell, task: asyncio.Task[Any], sink: Any, envelope: Any) -> None:
         """An async handler finished: answer, and let the actor take its next message."""
         kernel = self._kernel
         extra = cell.more()
+        if extra.task is not task:
+            return  # killed meanwhile
         extra.task = None
         cell.sink = None
-        if cell.phase == DEAD:
-            return
         if task.cancelled():
             error: BaseException | None = asyncio.CancelledError("the handler's task was cancelled")
         else:
@@ -241,8 +280,8 @@ class Lifecycle:
             kernel.release_hand(cell)
             if sink is not None:
                 sink.reply(task.result())
-        elif not self.failed(cell, envelope, sink, error):
-            return
+        elif not self.failed(cell, envelope, sink, error) and not (extra.ending and cell.mailbox):
+            return  # buried; what is only ending has its last hook to run
         cell.phase = RUNNING
         kernel.settle_phase(cell)
 
@@ -275,9 +314,10 @@ class Lifecycle:
         if cell.phase == DEAD or cell.phase == ENDING:
             return
         self._kernel.admission.open_mailbox(cell).append((INFO, message))
+        cell.more().unbounded += 1
         self._kernel.ready(cell)
 
-    # -- ending -------------------------------------------------------------------------------------------------
+    # -- husks --------------------------------------------------------------------------------------------------
 
     def make_husk(
         self,
@@ -297,8 +337,6 @@ class Lifecycle:
         self._kernel.cells[address] = cell
         self._kernel.table.set_state(word, state_of(HELD))
         return cell
-
-    # -- links, monitors, signals ---------------------------------------------------------------------------------
 
     # -- books --------------------------------------------------------------------------------------------------
 
@@ -323,18 +361,18 @@ def behaviour_of(actor: type[Any]) -> Behaviour:
 
 def crashed(error: BaseException) -> Crashed:
     """The exit reason of a handler that raised `error`."""
-    try:
-        text = f"{type(error).__name__}: {error}"
-    except Exception:
-        text = f"{type(error).__name__} (whose str fails)"
-    return Crashed(text, "".join(traceback.format_exception(error)))
+    return Crashed.by(error)
 
 
 def _is_bad_call(behaviour: Behaviour, envelope: Any, error: BaseException) -> bool:
     if envelope[1] not in behaviour.public:
         return True
     # raised in the frame that calls the handler, not in the handler: the arguments do not fit it
-    return isinstance(error, TypeError) and error.__traceback__ is not None and error.__traceback__.tb_next is None
+    trace = error.__traceback__
+    if not isinstance(error, TypeError) or trace is None:
+        return False
+    below = trace.tb_next
+    return below is None or (below.tb_next is None and is_forwarder(below.tb_frame.f_code))
 
 
 def _why_bad(envelope: Any, error: BaseException) -> str:

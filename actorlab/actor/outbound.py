@@ -7,29 +7,36 @@ sent; with a future, the future carries it.
 
 from __future__ import annotations
 
+import asyncio
 from _thread import get_ident
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ActorDied, BadCall, DeadlockDetected, MailboxFull
+from ..errors import ActorDied, BadCall, CallTimeout, MailboxFull
 from . import current
 from .admission import Waiter
+from .cell import ENDING
+from .chain import chain_of, refuse_cycle
 from .envelope import ASK, CALL, CAST, STOP, TELL, Chain
 from .future import Future
 from .pykka_messages import ActorStop
-from .waiting import chain_of, refuse_to_wait
+from .remote_call import call_from_outside, call_out
+from .waiting import refuse_to_wait
 
 if TYPE_CHECKING:
     from .ref import ActorRef
 
 
-def _send(ref: ActorRef[Any], envelope: tuple[Any, ...], body: Any, sink: Any) -> None:
+def _send(
+    ref: ActorRef[Any], envelope: tuple[Any, ...], body: Any, sink: Any, timeout_s: float | None = None
+) -> None:
     runtime = ref.runtime
     kernel = runtime.kernels.get(ref.address >> 56)
     if kernel is None:
-        runtime.send(ref, envelope[0], body, sink, None)
+        runtime.send(ref, envelope[0], body, sink, timeout_s)
         return
     cell = kernel.cells.get(ref.address)
-    if cell is None:
+    if cell is None or (cell.phase == ENDING and not cell.parent):
         raise ActorDied(str(ref), "noproc", "never")
     kind = envelope[0]
     if runtime.strict_messages:
@@ -41,7 +48,7 @@ def _send(ref: ActorRef[Any], envelope: tuple[Any, ...], body: Any, sink: Any) -
     if get_ident() == kernel.ident:
         kernel.admission.send(cell, envelope)
     else:
-        kernel.admission.send_from_outside(cell, envelope)
+        kernel.admission.send_from_outside(cell, envelope, timeout_s)
 
 
 def tell(ref: ActorRef[Any], message: Any) -> None:
@@ -64,17 +71,15 @@ def _chain(ref: ActorRef[Any]) -> Chain:
     caller = current.cell_here()
     if caller is None:
         return ()
-    chain = chain_of(caller)
-    if ref.address in chain:
-        names = tuple(caller.kernel.name_of(address) for address in chain)
-        raise DeadlockDetected(caller.name, ref.label, names)
-    return chain
+    refuse_cycle(caller, ref.address)
+    return chain_of(caller)
 
 
 def _question(ref: ActorRef[Any], future: Future[Any], envelope: tuple[Any, ...], body: Any) -> Future[Any]:
+    future.to = ref.address
     try:
         _send(ref, envelope, body, future)
-    except (ActorDied, MailboxFull) as error:
+    except (ActorDied, BadCall, MailboxFull) as error:
         future.fail(error)
     return future
 
@@ -97,12 +102,35 @@ def request(ref: ActorRef[Any], name: str, args: tuple[Any, ...], kwargs: dict[s
 def call(ref: ActorRef[Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any], timeout_s: float | None) -> Any:
     """Send a method call and wait for its answer."""
     kernel = current.kernel_here()
-    if kernel is not None and not kernel.in_handler():
-        refuse_to_wait(kernel, name)
+    if kernel is not None:
+        if ref.address >> 56 not in ref.runtime.kernels:
+            return call_out(kernel, ref, name, args, kwargs, timeout_s)
+        if not kernel.in_handler():
+            refuse_to_wait(kernel, name)
+    elif current.cell_here() is None and ref.address >> 56 not in ref.runtime.kernels:
+        return call_from_outside(ref, name, args, kwargs, timeout_s)
     chain = _chain(ref)
     future: Future[Any] = Future(f"{name}() of {ref.path}", chain)
-    _send(ref, (CALL, name, args, kwargs, future), (name, args, kwargs, chain), future)
-    return future.get(timeout=timeout_s)
+    future.to = ref.address
+    if timeout_s is None:
+        _send(ref, (CALL, name, args, kwargs, future), (name, args, kwargs, chain), future)
+        return future.get()
+    end = monotonic() + timeout_s
+    _send(ref, (CALL, name, args, kwargs, future), (name, args, kwargs, chain), future, timeout_s)
+    return answer_of(ref, future, max(0.0, end - monotonic()), timeout_s)
+
+
+def answer_of(ref: ActorRef[Any], future: Future[Any], left_s: float | None, timeout_s: float | None) -> Any:
+    """Wait for an answer that nobody else can ask for; one that comes after `left_s` is counted and dropped (P6)."""
+    try:
+        return future.get(timeout=left_s)
+    except CallTimeout:
+        if future.state:
+            return future.get()  # it came this very moment, or it is the callee's own timeout
+        late = CallTimeout(future.what, timeout_s or 0.0)
+        ref.runtime.forget(future)
+        future.fail(late)
+        raise late from None
 
 
 def stop(ref: ActorRef[Any], reason: Any = "normal") -> Future[Any]:
@@ -111,7 +139,10 @@ def stop(ref: ActorRef[Any], reason: Any = "normal") -> Future[Any]:
     runtime = ref.runtime
     kernel = runtime.kernels.get(ref.address >> 56)
     if kernel is None:
-        runtime.send(ref, STOP, (reason,), future, None)
+        try:
+            runtime.send(ref, STOP, (reason,), future, None)
+        except ActorDied as error:
+            future.fail(error)
         return future
     if not ref.is_alive():
         cell = kernel.cells.get(ref.address)
@@ -129,18 +160,22 @@ async def send_async(ref: ActorRef[Any], message: Any) -> None:
     """`tell` that waits for room as a coroutine."""
     kernel = ref.runtime.kernels.get(ref.address >> 56)
     cell = kernel.cells.get(ref.address) if kernel is not None else None
-    if kernel is None or cell is None:
-        tell(ref, message)
+    if kernel is None:
+        await ref.runtime.send_async(ref, TELL, message)
         return
+    if cell is None:
+        raise ActorDied(str(ref), "noproc", "never")
+    if cell is current.cell_here() and cell.bounds.overflow == "block" and len(cell.mailbox) >= cell.bounds.capacity:
+        raise MailboxFull(cell.name, cell.bounds.capacity, cell.bounds.overflow)  # nobody else would make room
     waiter = Waiter(f"room in the mailbox of {cell.name}")
-    envelope = (TELL, message)
+    envelope: tuple[Any, ...] = (TELL, message)
+    if ref.runtime.strict_messages:
+        envelope = ref.runtime.copy_envelope(envelope)
     if get_ident() == kernel.ident:
         kernel.admission.admit(cell, envelope, waiter)
     else:
         kernel.post(kernel.admission.admit, cell, envelope, waiter)
     timeout_s = cell.bounds.timeout_s
-    import asyncio
-
     try:
         await asyncio.wait_for(_awaited(waiter.future), timeout_s)
     except TimeoutError:

@@ -18,9 +18,12 @@ from ..errors import NodeGone
 from ..ids import home_of, show
 from . import current, outbound
 from .cell import IDLE, READY
+from .current import kernels
 from .envelope import CAST, TELL
 from .future import Future
+from .proxy import Shell
 from .pykka_messages import ActorStop
+from .remote_call import call_out
 from .waiting import call as local_call
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ class ActorRef(pykka.ActorRef[A]):
     address: int
     path: str
     """The actor's class as `module:qualname`."""
+    shortcut: Callable[..., bool] | None = None
+    """The short way to an actor of another process, once it is known: kind, body, sink → whether it was sent."""
 
     if TYPE_CHECKING:
         call: A
@@ -136,6 +141,8 @@ class ActorRef(pykka.ActorRef[A]):
                     cell.phase = READY
                     cell.kernel.runq.append(cell)
                 return
+        elif self.shortcut is not None and message.__class__ is not ActorStop and self.shortcut(TELL, message):
+            return
         outbound.tell(self, message)
 
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
@@ -144,7 +151,7 @@ class ActorRef(pykka.ActorRef[A]):
         With `block=False` return a Future at once.
         """
         future = outbound.ask(self, message, waits=block)
-        return future.get(timeout=timeout) if block else future
+        return outbound.answer_of(self, future, timeout, timeout) if block else future
 
     async def send(self, message: Any) -> None:
         """`tell` for async handlers: waits for room without blocking the loop."""
@@ -173,10 +180,11 @@ class ActorRef(pykka.ActorRef[A]):
         self.runtime.signal(self.address, ("exit", self.address, 0, reason, "exit"))
 
     def proxy(self) -> Any:
-        """Return a Pykka proxy. Calls give futures; attributes can be read and set."""
-        from .proxy import make_proxy
+        """Return a Pykka proxy. Calls give futures; attributes can be read and set.
 
-        return make_proxy(self)
+        Asks an actor of another process for its attributes (a round trip). Raises ActorDeadError if it is gone.
+        """
+        return pykka.ActorProxy(actor_ref=self)
 
     def monitor(self) -> int:
         """Watch it from the current handler's actor: a `Down` comes when this incarnation ends."""
@@ -192,7 +200,7 @@ class ActorRef(pykka.ActorRef[A]):
     @property
     def actor_class(self) -> type[A]:  # type: ignore[override]
         """The actor's class, imported if need be."""
-        cell = self.cell
+        cell = self._cell_here()
         return cast("type[A]", cell.behaviour.cls if cell is not None else self.runtime.class_of(self.path))
 
     @property
@@ -211,9 +219,17 @@ class ActorRef(pykka.ActorRef[A]):
         """Pykka's inbox: `put(envelope)` sends."""
         return Inbox(self)
 
-    def _actor_weakref(self) -> Any:
-        cell = self.cell
-        return cell.object if cell is not None else None
+    def _actor_weakref(self) -> Any:  # type: ignore[override]
+        cell = self._cell_here()
+        if cell is not None and cell.object is not None:
+            return cell.object
+        return Shell(self) if self.is_alive() else None
+
+    def _cell_here(self) -> Cell | None:
+        if self.cell is not None:
+            return self.cell
+        kernel = self.runtime.kernels.get(self.address >> 56)
+        return kernel.cells.get(self.address) if kernel is not None else None
 
 
 class Inbox:
@@ -259,6 +275,10 @@ class Call:
             cell = ref.cell
             if cell is not None and get_ident() == cell.ident:
                 return local_call(cell.kernel, cell, name, args, kwargs, timeout_s)
+            if ref.shortcut is not None:
+                kernel = kernels.get(get_ident())
+                if kernel is not None:
+                    return call_out(kernel, ref, name, args, kwargs, timeout_s)
             return outbound.call(ref, name, args, kwargs, timeout_s)
 
         self.__dict__[name] = call
@@ -287,6 +307,8 @@ class Cast:
                         cell.phase = READY
                         cell.kernel.runq.append(cell)
                     return
+            elif ref.shortcut is not None and ref.shortcut(CAST, (name, args, kwargs)):
+                return
             outbound.cast(ref, name, args, kwargs)
 
         self.__dict__[name] = send
@@ -361,6 +383,9 @@ class GoneRuntime:
 
     def name_of(self, address: int) -> None:
         return None
+
+    def forget(self, question: Any) -> None:
+        pass  # nothing was asked
 
     def __getattr__(self, name: str) -> Any:
         node_id = self.node_id

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from ..transport import LaneReader
     from .cell import Cell
     from .dead_letters import DeadLetters
     from .future import Future
@@ -26,8 +27,18 @@ class Table(Protocol):
 class Inlet(Protocol):
     """Where a kernel's messages from other processes come in."""
 
-    def poll(self) -> bool:
-        """Take what has arrived, at most a fixed number, and hand it on; return whether there was anything."""
+    readers: dict[int, LaneReader]
+    """The lanes, by their sender's process."""
+    question: Any
+    """Make the sink of a question from another process: its correlation id, its chain."""
+    freed: bool
+    """Set when a block was freed."""
+
+    def poll(self, wait: bool = False, busy: bool = False) -> bool:
+        """Take what has arrived, at most a fixed number, and hand it on; return whether there was anything.
+
+        `wait`: if another thread does so now. `busy`: there will be more soon.
+        """
 
     def has_news(self) -> bool:
         """Whether `poll` would find something. Cheap."""
@@ -41,6 +52,9 @@ class Inlet(Protocol):
     def open(self, cell: Cell, record: Any) -> Any:
         """Unpickle the message that a lane's record stands for; return its envelope, None if it cannot be."""
 
+    def room_for(self, sender: int) -> None:
+        """A block was freed and `sender` waits for one."""
+
     def free(self, hand: int) -> None:
         """Give a block back to its sender: `hand` is `sender's process << 16 | block`."""
 
@@ -52,6 +66,7 @@ class Runtime(Protocol):
     """One process's part of a node."""
 
     node_id: str
+    epoch: int
     node: Any
     options: Any
     kernels: dict[int, Kernel]
@@ -83,6 +98,12 @@ class Runtime(Protocol):
     def send(self, ref: ActorRef[Any], kind: int, body: Any, sink: Any, timeout_s: float | None) -> None:
         """Send to an actor in another process; park or block for room, at most as long as its mailbox says."""
 
+    async def send_async(self, ref: ActorRef[Any], kind: int, body: Any) -> None:
+        """`send` without an answer, that waits for room as a coroutine."""
+
+    def forget(self, question: Any) -> None:
+        """Nobody waits for this answer any more."""
+
     def signal(self, address: int, signal: tuple[Any, ...]) -> None:
         """Send a signal to the kernel of `address`; never waits, never fails."""
 
@@ -92,7 +113,7 @@ class Runtime(Protocol):
     def tell_kernel(self, home: int, operation: str, *args: Any) -> None:
         """Have the kernel of `home` do something; no answer."""
 
-    def wait_in_foreign_thread(self, future: Future[Any], timeout_s: float | None) -> bool:
+    def wait_in_foreign_thread(self, future: Any, timeout_s: float | None) -> bool:
         """Wait for a future in a thread that is no kernel's, helping the lanes along; False: wait yourself."""
 
     def start_default(self, actor: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActorRef[Any]:

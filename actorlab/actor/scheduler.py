@@ -16,7 +16,6 @@ import time
 from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
-from contextvars import Context, ContextVar
 from threading import Event
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -26,15 +25,16 @@ from greenlet import getcurrent, greenlet
 from ..ids import home_of, show
 from . import current
 from .admission import Admission
-from .cell import DEAD, IDLE, PARKED, READY, RUNNING, Cell
+from .cell import IDLE, READY, RUNNING, Cell
+from .chain import LocalCall
 from .endings import Endings
-from .envelope import ASK, CALL, CAST, END, INIT, JOB, LAST_KIND, STOP, TELL
+from .envelope import CALL, CAST, JOB, LAST_KIND, TELL
+from .handling import TASK_CELL, Handling
 from .hub import Hub
 from .lifecycle import Lifecycle
 from .pykka_messages import PYKKA_MESSAGES, answer_pykka
 from .signals import Signals
 from .timers import Deadlines, Timers
-from .waiting import LocalCall, undirect
 
 if TYPE_CHECKING:
     from .runtime import Inlet, Runtime
@@ -46,14 +46,13 @@ BRAKE = 64
 HANDOVERS = 256
 WARM = 4096
 
-TASK_CELL: ContextVar[Cell | None] = ContextVar("actorlab_task_cell", default=None)
-"""The actor on whose behalf an asyncio task runs."""
-
-
 class Kernel:
     """The scheduler of one home: all its actors, one thread."""
 
-    def __init__(self, runtime: Runtime, home: int, inlet: Inlet | None = None) -> None:
+    def __init__(
+        self, runtime: Runtime, home: int, inlet: Inlet | None = None, *, lanes: Inlet | None = None
+    ) -> None:
+        """Host actors of `home`: drain `inlet` in this thread, or leave that to another's and only use its `lanes`."""
         self.runtime = runtime
         self.home = home
         self.ident = 0
@@ -64,6 +63,7 @@ class Kernel:
         self.inbox: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self.current: Cell | None = None
         self.pool: list[Any] = []
+        self.killed: set[Any] = set()  # greenlets thrown out of their handler, until they have left it
         self.calls: list[LocalCall] = []
         self.warm: deque[Cell] = deque()
         self.handovers = 0
@@ -82,6 +82,10 @@ class Kernel:
         self.words = self.table.words
         self.depths = self.table.u32
         self.depth_offset = self.table.depth_offset
+        self.handling: Handling = Handling(self, inlet if inlet is not None else lanes)
+        self.handle = self.handling.handle
+        self.from_lane = self.handling.from_lane
+        self.release_hand = self.handling.release_hand
         self.stopping = False
         self.running = False
         self._started = Event()
@@ -145,7 +149,8 @@ class Kernel:
         self.resumable.append(runner)
 
     def run_slice(self) -> None:
-        """Run ready actors and resumed handlers until none is left or the slice is over. In the hub."""
+        """Run ready actors and resumed handlers (there are some) until none is left or the slice is over. In the hub.
+        """
         self.slice_end = time.perf_counter_ns() + SLICE_NS
         self.handovers = HANDOVERS
         resumable, runq, yielded, pool = self.resumable, self.runq, self.yielded, self.pool
@@ -157,16 +162,15 @@ class Kernel:
                 # one round of the queue, then those who gave way to it have their turn
                 for _ in range(len(yielded)):
                     yielded.popleft().switch()
-            elif yielded:
-                yielded.popleft().switch()
             else:
-                return
-            if time.perf_counter_ns() > self.slice_end:
+                yielded.popleft().switch()
+            if not (runq or resumable or yielded) or time.perf_counter_ns() > self.slice_end:
                 return
 
     def runner(self, job: tuple[Cell, Any, Any, Any, Any] | None) -> None:
         """Body of a runner: with no job, work through the run queue; with one, do it and hand the thread back."""
         hub, pool, runq, resumable, words = self.hub_greenlet, self.pool, self.runq, self.resumable, self.words
+        killed = self.killed
         me = getcurrent()
         clock = time.perf_counter_ns
         while True:
@@ -174,6 +178,10 @@ class Kernel:
             if job is None:
                 for _ in range(len(runq)):
                     self._activate(runq.popleft(), me)
+                    if me.gr_context is not None:
+                        me.gr_context = None
+                    if killed:
+                        killed.discard(me)
                     # empty: had it parked, another runner has worked through the queue meanwhile
                     if not runq or resumable or clock() > self.slice_end:
                         break
@@ -193,7 +201,7 @@ class Kernel:
                             self.settle_phase(cell)
                     else:
                         if result.__class__ is CoroutineType:
-                            self._start_task(cell, result, sink, (CALL, sink.what, args, kwargs, sink))
+                            self.handling.start_task(cell, result, sink, (CALL, sink.what, args, kwargs, sink))
                         else:
                             cell.handled = handled = cell.handled + 1
                             cell.sink = None
@@ -207,8 +215,10 @@ class Kernel:
                                 sink.state = 1
                             else:
                                 sink.reply(result)
-                    if me.gr_context is not None:
-                        me.gr_context = None
+                if me.gr_context is not None:
+                    me.gr_context = None
+                if killed:
+                    killed.discard(me)
                 if sink.direct:
                     back = sink.greenlet
             self.current = None
@@ -226,6 +236,12 @@ class Kernel:
         cell.phase = RUNNING
         self.current = cell
         mailbox = cell.mailbox
+        handle, from_lane = self.handle, self.from_lane
+        if len(mailbox) == 1 and mailbox[0][0] > LAST_KIND:
+            # one message from another process: most often a question that somebody waits for
+            if from_lane(cell, mailbox.popleft(), me):
+                self.settle_phase(cell)
+            return
         public = behaviour.public
         obj = cell.object
         handled = 0
@@ -248,7 +264,7 @@ class Kernel:
                     # answered, ending, or still in its lane: these keep their own books
                     cell.handled += handled
                     handled = 0
-                    if not self.handle(cell, envelope, me):
+                    if not (from_lane if kind > LAST_KIND else handle)(cell, envelope, me):
                         return
                     if n >= clock_at:
                         clock_at = n + 8
@@ -257,7 +273,7 @@ class Kernel:
                     continue
                 if result.__class__ is CoroutineType:
                     cell.handled += handled
-                    self._start_task(cell, result, None, envelope)
+                    self.handling.start_task(cell, result, None, envelope)
                     return
             except BaseException as error:
                 if not self.lifecycle.failed(cell, envelope, None, error):
@@ -278,16 +294,19 @@ class Kernel:
         """After an activation: ready again, or idle; and the books into the node table."""
         mailbox = cell.mailbox
         extra = cell.extra
+        depth = len(mailbox)
         if extra is not None:
-            if cell.phase == DEAD:
-                return
+            if cell.phase != RUNNING:
+                return  # killed meanwhile: dead, held for its next incarnation, or that one's already
             if extra.waiting:
                 self.admission.refill(cell)
-            elif len(mailbox) < cell.bounds.capacity:
+                depth = len(mailbox)
+            elif depth < cell.bounds.capacity:
                 self.lifecycle.say_full(cell, False)
+            depth -= extra.unbounded
         word = cell.word
         self.words[word] = cell.handled << 24
-        self.depths[word * 2 + self.depth_offset] = len(mailbox)
+        self.depths[word * 2 + self.depth_offset] = depth
         if mailbox:
             cell.phase = READY
             self.runq.append(cell)
@@ -303,81 +322,6 @@ class Kernel:
                 self.words[cell.word] = cell.handled << 24
                 cell.phase = IDLE
 
-    def handle(self, cell: Cell, envelope: Any, me: Any) -> bool:
-        """Handle one message of any kind; return whether the actor may go on with the next one.
-
-        In the actor's greenlet, or in the thread of a blocking actor.
-        """
-        kind = envelope[0]
-        if kind > LAST_KIND:
-            return self._lane_message(cell, envelope, me)
-        sink = envelope[-1] if kind == CALL or kind == ASK else None
-        cell.sink = sink
-        try:
-            if kind == CALL or kind == CAST:
-                result = cell.behaviour.public[envelope[1]](cell.object, *envelope[2], **envelope[3])
-            elif kind == INIT:
-                return self.lifecycle.init(cell, envelope[1], envelope[2])
-            elif kind == STOP or kind == END:
-                self.endings.end(cell, envelope)
-                return False
-            elif kind == JOB:
-                return self._job(cell, envelope[1], envelope[2])
-            else:
-                message = envelope[1]
-                if message.__class__ in PYKKA_MESSAGES:
-                    result = answer_pykka(cell.object, message)
-                else:
-                    result = cell.object.on_receive(message)
-            if result.__class__ is CoroutineType:
-                if cell.behaviour.blocking:
-                    result = self.lifecycle.wait_if_async(result)
-                else:
-                    self._start_task(cell, result, sink, envelope)
-                    return False
-        except BaseException as error:
-            cell.sink = None
-            survived = self.lifecycle.failed(cell, envelope, sink, error)
-            if survived and me.gr_context is not None:
-                me.gr_context = None
-            return survived
-        cell.handled += 1
-        cell.sink = None
-        if me.gr_context is not None:
-            me.gr_context = None
-        if sink is not None:
-            sink.reply(result)
-        return True
-
-    def _lane_message(self, cell: Cell, record: Any, me: Any) -> bool:
-        """Handle a message that lies in a lane: note it as in hand, unpickle, handle, give its block back.
-
-        Killed before the first store: the message is still queued for the next incarnation. Between the stores: it is
-        the message in hand. After its block is free and before the last store: in hand, fate unknown; it is never
-        handled twice.
-        """
-        inlet = self.inlet
-        assert inlet is not None
-        hand = cell.hand = (record[1] >> 56 << 16 | record[4]) + 1
-        self.words[cell.word] = cell.handled << 24 | hand
-        envelope = inlet.open(cell, record)
-        if envelope is None:
-            self.release_hand(cell)
-            return True
-        going_on = self.handle(cell, envelope, me)
-        if going_on:
-            self.release_hand(cell)
-        return going_on
-
-    def release_hand(self, cell: Cell) -> None:
-        """The message in hand is done: free its block, if it came by a lane, then say so in the table."""
-        hand = cell.hand
-        if hand:
-            cell.hand = 0
-            assert self.inlet is not None
-            self.inlet.free(hand - 1)
-            self.words[cell.word] = cell.handled << 24
-
     # -- work of the kernel's own -----------------------------------------------------------------------------
 
     def submit(self, function: Callable[[], Any], sink: Any) -> None:
@@ -386,16 +330,6 @@ class Kernel:
         cell.phase = READY
         cell.mailbox = deque([(JOB, function, sink)])
         self.runq.append(cell)
-
-    def _job(self, cell: Cell, function: Callable[[], Any], sink: Any) -> bool:
-        try:
-            result = function()
-        except BaseException as error:
-            sink.fail(error)
-        else:
-            sink.reply(result)
-        cell.phase = DEAD
-        return False
 
     # -- waiting ----------------------------------------------------------------------------------------------
 
@@ -407,17 +341,3 @@ class Kernel:
         """Return how the actor at `address` is called in messages to people."""
         cell = self.cells.get(address) if home_of(address) == self.home else None
         return cell.name if cell is not None else show(address)
-
-    # -- async handlers ---------------------------------------------------------------------------------------
-
-    def _start_task(self, cell: Cell, coroutine: Any, sink: Any, envelope: Any) -> None:
-        """Run an async handler as a task of the loop; the actor takes its next message when it is done."""
-        cell.phase = PARKED
-        self.current = None
-        context = Context()
-        context.run(TASK_CELL.set, cell)
-        if sink.__class__ is LocalCall and sink.direct:
-            undirect(self, sink)
-        task = self.hub.loop.create_task(coroutine, context=context)
-        cell.more().task = task
-        task.add_done_callback(lambda task: self.lifecycle.task_done(cell, task, sink, envelope))

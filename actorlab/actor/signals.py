@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 from ..message import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, Down, Exit
 from .cell import DEAD, HELD, Cell
 from .endings import ChildExit
+from .envelope import INFO
 from .future import Future
 
 if TYPE_CHECKING:
     from .scheduler import Kernel
+
+ORPHAN_GRACE_S = 1.0
 
 
 class Signals:
@@ -26,6 +29,7 @@ class Signals:
         self._kernel = kernel
         self._monitor_ids = count(1)
         self._outside: dict[int, tuple[int, Future[Any]]] = {}
+        self.died: dict[int, int] = {}  # home → the last epoch of its process that died
         self.social: set[Cell] = set()  # those with links or monitors of their own: told when a worker dies
 
     def link(self, cell: Cell, other: int) -> None:
@@ -57,12 +61,17 @@ class Signals:
         return number
 
     def demonitor(self, cell: Cell, number: int) -> None:
-        """Stop watching; a Down that has not been delivered yet will not be."""
+        """Stop watching; a Down that has not been handled yet will not be."""
         extra = cell.extra
-        if extra is not None and extra.watching:
-            target = extra.watching.pop(number, 0)
-            if target:
-                self._kernel.runtime.signal(target, ("demonitor", target, number))
+        target = extra.watching.pop(number, 0) if extra is not None and extra.watching else 0
+        if target:
+            self._kernel.runtime.signal(target, ("demonitor", target, number))
+            return
+        for envelope in cell.mailbox:
+            if envelope[0] == INFO and isinstance(envelope[1], Down) and envelope[1].monitor == number:
+                cell.mailbox.remove(envelope)
+                cell.more().unbounded -= 1
+                return
 
     def signal(self, signal: tuple[Any, ...]) -> None:
         """Act on a signal that arrived for an actor of this kernel."""
@@ -79,6 +88,9 @@ class Signals:
         elif operation == "child_exit":
             if cell is not None:
                 self._kernel.lifecycle.inform(cell, ChildExit(*signal[2:]))
+        elif operation == "orphaned":
+            if cell is not None and cell.parent == signal[2]:
+                self.orphan(cell, SHUTDOWN)
         elif operation == "inform":
             if cell is not None:
                 self._kernel.lifecycle.inform(cell, signal[2])
@@ -115,8 +127,8 @@ class Signals:
             self._kernel.endings.kill(cell, KILLED)
         elif extra.trap_exit:
             self._kernel.lifecycle.inform(cell, Exit(self._kernel.runtime.ref(source) if source else None, reason))
-        elif reason == NORMAL and mode == "link":
-            pass
+        elif reason == NORMAL and (mode == "link" or source != cell.address):
+            pass  # OTP's rule: only to oneself is `normal` a reason to end
         else:
             self._kernel.endings.end_soon(cell, reason)
 
@@ -140,18 +152,29 @@ class Signals:
         nobody = kernel.home << 56
         kernel.runtime.signal(target, ("monitor", target, nobody, number))
 
-    def home_died(self, home: int, reason: Any) -> None:
-        """All actors of `home` died at once: deliver the Downs and exits they can no longer send.
-
-        Children of a supervisor that lived there end too; whoever restarts it has it start them anew.
-        """
+    def orphans_of(self, home: int, reason: Any, epoch: int) -> None:
+        """End the children of supervisors that lived in `home` in that epoch or before: whoever restarts a supervisor
+        has it start its children anew."""
+        self.died[home] = max(epoch, self.died.get(home, 0))
+        table = self._kernel.table
         for cell in tuple(self._kernel.cells.values()):
-            if cell.parent and cell.parent >> 56 == home:
-                cell.parent = 0
-                if cell.phase == HELD and cell.object is None:
-                    self._kernel.endings.finalize(cell, reason)
-                else:
-                    self._kernel.endings.end_soon(cell, SHUTDOWN)
+            if cell.parent and cell.parent >> 56 == home and table.supervisor_epoch(cell.word) <= epoch:
+                self.orphan(cell, reason)
+
+    def orphan(self, cell: Cell, reason: Any) -> None:
+        """End a child whose supervisor was killed: nobody will decide about it. It has ORPHAN_GRACE_S for its hook."""
+        kernel = self._kernel
+        if cell.phase == HELD and cell.object is None:
+            cell.parent = 0
+            kernel.endings.finalize(cell, reason)
+        else:
+            stop_child, address = kernel.endings.stop_child, cell.address
+            cell.parent = 0
+            kernel.submit(lambda: stop_child(address, ORPHAN_GRACE_S), Future("the end of an orphan"))
+
+    def home_died(self, home: int, reason: Any, epoch: int) -> None:
+        """All actors of `home` died at once: deliver the Downs and exits they can no longer send."""
+        self.orphans_of(home, reason, epoch)
         for cell in tuple(self.social):
             extra = cell.extra
             if extra is None or cell.phase == DEAD:

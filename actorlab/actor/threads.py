@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from greenlet import getcurrent
 
 from . import current
-from .cell import DEAD, RUNNING
+from .cell import RUNNING
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -22,12 +22,13 @@ BURST = 64
 
 
 class BlockingThread:
-    """Runs all handlers and hooks of one actor."""
+    """Runs all handlers and hooks of one incarnation of an actor."""
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
         self._turns: SimpleQueue[bool] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._abandoned = False
 
     def activate(self) -> None:
         """Handle what is in the mailbox. From the kernel's thread; the cell is PARKED until the kernel is told."""
@@ -40,33 +41,42 @@ class BlockingThread:
         """End the thread after what it does now."""
         self._turns.put(False)
 
-    abandon = finish
+    def abandon(self) -> None:
+        """Its actor was killed: the handler that runs goes on for nobody, then the thread ends."""
+        self._abandoned = True
+        self._turns.put(False)
+
+    def _is_abandoned(self) -> bool:
+        return self._abandoned
 
     def _run(self) -> None:
         cell = self._cell
         kernel = cell.kernel
         current.enter_blocking(cell)
         me = getcurrent()
-        while self._turns.get():
+        while self._turns.get() and not self._is_abandoned():
             going_on = True
+            mailbox = cell.mailbox
             for _ in range(BURST):
-                if cell.phase == DEAD or not cell.mailbox:
-                    break
                 try:
-                    envelope = cell.mailbox.popleft()
+                    envelope = mailbox.popleft()
                 except IndexError:
+                    break  # nothing more, or taken away by `kill`
+                going_on = kernel.handle(cell, envelope, me)
+                if me.gr_context is not None:
+                    me.gr_context = None
+                if not going_on or self._is_abandoned():
                     break
-                if not kernel.handle(cell, envelope, me):
-                    going_on = False
-                    break
-            kernel.post(_turn_over, cell, going_on)
+            if not self._is_abandoned():
+                kernel.post(self._turn_over, going_on)
         current.enter_blocking(None)
 
-
-def _turn_over(cell: Cell, going_on: bool) -> None:
-    """Back in the kernel's thread: the cell may be activated again."""
-    if cell.phase == DEAD:
-        return
-    if going_on or (cell.extra is not None and cell.extra.ending and cell.mailbox):
-        cell.phase = RUNNING
-        cell.kernel.settle_phase(cell)
+    def _turn_over(self, going_on: bool) -> None:
+        """Back in the kernel's thread: the cell may be activated again."""
+        cell = self._cell
+        extra = cell.extra
+        if extra is None or extra.thread is not self:
+            return  # buried meanwhile
+        if going_on or (extra.ending and cell.mailbox):
+            cell.phase = RUNNING
+            cell.kernel.settle_phase(cell)

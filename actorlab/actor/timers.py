@@ -38,6 +38,8 @@ class Timers:
 
     def add(self, delay_s: float, cell: Any, message: Any, interval_s: float | None = None) -> Timer:
         """Plan `message` for `cell` in `delay_s` seconds (and every `interval_s` after)."""
+        if not delay_s >= 0 or not (interval_s is None or interval_s > 0):
+            raise ValueError(f"a timer's delay is at least 0 s and its interval more, not {delay_s!r}, {interval_s!r}")
         timer = Timer(self.now() + delay_s, cell, message, interval_s)
         heapq.heappush(self._heap, (timer.at, next(self._turn), timer))
         return timer
@@ -56,7 +58,7 @@ class Timers:
             taken.append(timer)
             if timer.interval_s is not None:
                 # a kernel that was late by several turns sends once and goes on in step
-                timer.at = max(timer.at + timer.interval_s, now)
+                timer.at += timer.interval_s * (int((now - timer.at) / timer.interval_s) + 1)
                 heapq.heappush(heap, (timer.at, next(self._turn), timer))
             else:
                 timer.live = False
@@ -88,7 +90,11 @@ class Deadlines:
 
     def add(self, waiter: Expires, timeout_s: float) -> None:
         """Have `waiter.expire()` called in `timeout_s` seconds, up to a tick later."""
-        tick = int((self.now() + timeout_s) / TICK_S) + 1
+        self.add_at(waiter, self.now() + timeout_s)
+
+    def add_at(self, waiter: Expires, at: float) -> None:
+        """The same with a time of this clock."""
+        tick = int(at / TICK_S) + 1
         bucket = self._buckets.get(tick)
         if bucket is None:
             bucket = self._buckets[tick] = {}

@@ -8,13 +8,15 @@ thread and gets it back with the answer; its deadline begins to count only if th
 from __future__ import annotations
 
 from _thread import get_ident
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent, greenlet
 
-from ..errors import BadCall, BlockingCall, CallTimeout, DeadlockDetected
+from ..errors import BadCall, BlockingCall, CallTimeout
 from .cell import PARKED, READY, RUNNING, Cell
-from .envelope import CALL, Chain
+from .chain import LocalCall, begin_wait, deadlock, end_wait, refuse_cycle
+from .envelope import CALL
 
 if TYPE_CHECKING:
     from .future import Future
@@ -25,90 +27,45 @@ class Killed(BaseException):
     """Thrown into a parked handler that must end. Not an Exception, so that handlers do not catch it by accident."""
 
 
-class LocalCall:
-    """A handler that waits, in its greenlet, for an actor of the same kernel: the sink of its call."""
+class Interrupted(BaseException):
+    """Raised in a handler that holds the thread and must end, from a signal: its incarnation ends with it."""
 
-    __slots__ = ("caller", "direct", "greenlet", "outcome", "state", "timeout_s", "waiting_in", "what", "wheel")
-
-    def __init__(self, greenlet_: Any, caller: Cell, timeout_s: float | None, what: str) -> None:
-        self.what = what
-        self.greenlet = greenlet_
-        self.caller = caller
-        self.timeout_s = timeout_s
-        self.state = 0  # 0 pending, 1 value, 2 exception
-        self.outcome: Any = None
-        self.direct = False  # the callee runs on the thread the caller lent it, and hands it straight back
-        self.wheel: Any = None
-        self.waiting_in: Cell | None = None  # the full mailbox at whose door the call waits
-
-    @property
-    def chain(self) -> Chain:
-        return chain_of(self.caller)
-
-    def reply(self, value: Any) -> None:
-        self._settle(1, value)
-
-    def fail(self, error: BaseException) -> None:
-        self._settle(2, error)
-
-    def _settle(self, state: int, outcome: Any) -> None:
-        if self.state:
-            return
-        self.state = state
-        self.outcome = outcome
-        if self.wheel is not None:
-            self.wheel.pop(self, None)
-        if not self.direct:
-            kernel = self.caller.kernel
-            if get_ident() == kernel.ident:
-                kernel.resumable.append(self.greenlet)
-            else:
-                kernel.post(kernel.resume, self.greenlet)  # answered by a blocking actor's thread
-
-    def expire(self) -> None:
-        """The deadline passed: the caller goes on with CallTimeout."""
-        self.caller.kernel.admission.give_up(self)
-
-
-def chain_of(cell: Cell | None) -> Chain:
-    """Return the addresses that wait, through calls, for what `cell` does now, itself last."""
-    chain: list[int] = []
-    while cell is not None:
-        chain.append(cell.address)
-        sink = cell.sink
-        if sink is None:
-            break
-        if sink.__class__ is LocalCall:
-            cell = sink.caller
-        else:
-            chain.extend(reversed(sink.chain))
-            break
-    return tuple(reversed(chain))
+    def __str__(self) -> str:
+        return "interrupted, because it held its worker's thread"
 
 
 def park(kernel: Kernel) -> None:
     """Give the thread away until somebody resumes this greenlet. The caller has arranged for that."""
     cell = kernel.current
     assert cell is not None
+    me = getcurrent()
+    killed = kernel.killed
+    if killed and me in killed:
+        _abandon(kernel)
     cell.phase = PARKED
     sink = cell.sink
-    while sink.__class__ is LocalCall and sink.direct:
-        # whoever lent us the thread now waits like anybody else: its deadline counts from here
-        sink.direct = False
-        if sink.timeout_s is not None:
-            kernel.deadlines.add(sink, sink.timeout_s)
-        sink = sink.caller.sink
+    if sink.__class__ is LocalCall and sink.direct:
+        undirect(kernel, cell)
     extra = cell.more()
-    extra.greenlet = getcurrent()
+    extra.greenlet = me
     kernel.current = None
     kernel.parked += 1
     try:
         kernel.hub_greenlet.switch()
     finally:
         kernel.parked -= 1
-        extra.greenlet = None
         kernel.current = cell
-        cell.phase = RUNNING
+        if not killed or me not in killed:
+            # else the cell is dead, or its next incarnation's already
+            extra.greenlet = None
+            cell.phase = RUNNING
+
+
+def _abandon(kernel: Kernel) -> None:
+    """A handler that was thrown out waits again: it stays where it is for good."""
+    kernel.current = None
+    while True:
+        kernel.hub_greenlet.switch()
 
 
 def give_way(kernel: Kernel) -> None:
@@ -126,6 +83,10 @@ def wait_for(kernel: Kernel, future: Future[Any], timeout_s: float | None) -> No
         if timeout_s == 0:
             raise CallTimeout(future.what, 0.0)
         raise BlockingCall("future.get()", "await future")
+    cell = kernel.current
+    assert cell is not None
+    if future.to:
+        begin_wait(cell, future)
     waiter = _Waiter(kernel, getcurrent())
     future.on_settled(waiter.wake)
     if timeout_s is not None and not future.state:
@@ -136,6 +97,8 @@ def wait_for(kernel: Kernel, future: Future[Any], timeout_s: float | None) -> No
     finally:
         waiter.done()
         future.forget(waiter.wake)
+        if future.to:
+            end_wait(cell)
     if not future.state:
         raise CallTimeout(future.what, timeout_s or 0.0)
 
@@ -151,7 +114,7 @@ def call(
     above = caller
     while True:
         if above is cell:
-            raise _deadlock(kernel, caller, cell)
+            raise deadlock(kernel, caller, cell)
         sink = above.sink
         if sink is None:
             break
@@ -159,7 +122,7 @@ def call(
             above = sink.caller
             continue
         if cell.address in sink.chain:
-            raise _deadlock(kernel, caller, cell)
+            raise deadlock(kernel, caller, cell)
         break
     behaviour = cell.behaviour
     function = behaviour.public.get(name)
@@ -177,39 +140,62 @@ def call(
         cell.phase = RUNNING
         caller.phase = PARKED
         pool = kernel.pool
-        if pool:
-            pool.pop().switch((cell, function, args, kwargs, sink))
-        else:
-            greenlet(kernel.runner, kernel.hub_greenlet).switch((cell, function, args, kwargs, sink))
+        try:
+            if pool:
+                pool.pop().switch((cell, function, args, kwargs, sink))
+            else:
+                greenlet(kernel.runner, kernel.hub_greenlet).switch((cell, function, args, kwargs, sink))
+        except BaseException:
+            sink.abandon()
+            kernel.current = caller
+            raise
         kernel.current = caller
-        caller.phase = RUNNING
-        if sink.direct and sink.state == 1:
-            # nobody else ever saw this sink: use it again
-            result = sink.outcome
-            sink.state = 0
-            sink.outcome = None
-            calls.append(sink)
-            return result
+        if sink.direct and caller.phase == PARKED:
+            caller.phase = RUNNING
+            if sink.state == 1:
+                # nobody else ever saw this sink: use it again
+                result = sink.outcome
+                sink.state = 0
+                sink.outcome = None
+                calls.append(sink)
+                return result
+        else:
+            _take_back(kernel, caller, me)
     else:
         sink.direct = False
-        kernel.admission.admit(cell, (CALL, name, args, kwargs, sink), None)
+        extra = cell.extra
+        if extra is not None and extra.waits_for:
+            refuse_cycle(caller, cell.address)
+        if not kernel.admission.admit(cell, (CALL, name, args, kwargs, sink), None) and sink.waiting_in is not None:
+            door_s = cell.bounds.timeout_s
+            if timeout_s is None or door_s < timeout_s:
+                # a shorter deadline as long as it waits at the door; the rest of its own once it is in
+                sink.until = inf if timeout_s is None else kernel.deadlines.now() + timeout_s
+                timeout_s = door_s
         if not sink.state:
             if timeout_s is not None:
                 kernel.deadlines.add(sink, timeout_s)
-            park(kernel)
+            extra = caller.more()
+            extra.waits_for = cell.address
+            try:
+                while not sink.state:
+                    park(kernel)
+            except BaseException:
+                sink.abandon()
+                raise
+            extra.waits_for = 0  # type: ignore[unreachable]  # whoever settles it is not seen from here
     if sink.state == 1:
         return sink.outcome
-    raise sink.outcome
+    error, sink.outcome = sink.outcome, None
+    try:
+        raise error
+    finally:
+        del error  # or the frame and the exception keep each other until the next collection
 
 
 def refuse_to_wait(kernel: Kernel, name: str) -> None:
     """Say what to write instead of a blocking call in an async handler."""
     raise BlockingCall(f"ref.call.{name}()", f"await ref.request.{name}()")
-
-
-def _deadlock(kernel: Kernel, caller: Cell, callee: Cell) -> DeadlockDetected:
-    names = tuple(kernel.name_of(address) for address in chain_of(caller))
-    return DeadlockDetected(caller.name, callee.name, names)
 
 
 def lend(kernel: Kernel, cell: Cell, envelope: tuple[Any, ...], timeout_s: float | None) -> Any:
@@ -226,45 +212,97 @@ def lend(kernel: Kernel, cell: Cell, envelope: tuple[Any, ...], timeout_s: float
         kernel.runq.append(cell)
         if timeout_s is not None:
             kernel.deadlines.add(sink, timeout_s)
-        park(kernel)
+        try:
+            while not sink.state:
+                park(kernel)
+        except BaseException:
+            sink.abandon()
+            raise
     else:
         sink.direct = True
         cell.phase = RUNNING
-        phase, caller.phase = caller.phase, PARKED
+        caller.phase = PARKED
         pool = kernel.pool
         runner = pool.pop() if pool else greenlet(kernel.runner, kernel.hub_greenlet)
-        runner.switch((cell, None, envelope, None, sink))
+        try:
+            runner.switch((cell, None, envelope, None, sink))
+        except BaseException:
+            sink.abandon()
+            kernel.current = caller
+            raise
         kernel.current = caller
-        caller.phase = phase
+        if sink.direct and caller.phase == PARKED:
+            caller.phase = RUNNING
+        else:
+            _take_back(kernel, caller, me)
     if sink.state == 1:
         return sink.outcome
     raise sink.outcome
 
 
-def throw(kernel: Kernel, runner: Any, error: BaseException) -> None:
-    """Raise `error` where a parked greenlet waits, when the hub comes round."""
-    kernel.resumable.append(_Throw(runner, error))
+def _take_back(kernel: Kernel, caller: Cell, me: Any) -> None:
+    """The thread that a handler lent is its own again, long after: unless its actor was killed meanwhile."""
+    if kernel.killed and me in kernel.killed:
+        raise Killed
+    extra = caller.more()
+    extra.greenlet = None
+    extra.waits_for = 0
+    caller.phase = RUNNING
 
 
-def undirect(kernel: Kernel, sink: Any) -> None:
+def greenlet_of(kernel: Kernel, cell: Cell) -> Any:
+    """Return the greenlet in which a handler of `cell` waits, or None."""
+    if cell.extra is not None and cell.extra.greenlet is not None:
+        return cell.extra.greenlet
+    above = kernel.current
+    while above is not None:  # has it lent the thread to whoever runs now?
+        sink = above.sink
+        if sink.__class__ is not LocalCall or not sink.direct:
+            return None
+        if sink.caller is cell:
+            return sink.greenlet
+        above = sink.caller
+    return None
+
+
+def throw_out(kernel: Kernel, waiting: Any) -> None:
+    """Raise Killed where a handler waits, when the hub comes round: once. Whatever would have resumed it does not."""
+    kernel.killed.add(waiting)
+    kernel.resumable.append(_Throw(kernel, waiting))
+
+
+def undirect(kernel: Kernel, cell: Cell) -> None:
+    """`cell` is going to wait on a thread it was lent: whoever lent it waits like anybody else from here on."""
+    sink = cell.sink
     while sink.__class__ is LocalCall and sink.direct:
         sink.direct = False
         if sink.timeout_s is not None:
             kernel.deadlines.add(sink, sink.timeout_s)
-        sink = sink.caller.sink
+        caller = sink.caller
+        extra = caller.more()
+        extra.greenlet = sink.greenlet
+        extra.waits_for = cell.address
+        cell = caller
+        sink = cell.sink
 
 
 class _Throw:
-    """A parked greenlet that is to be resumed with an exception."""
+    """A waiting greenlet that is to be resumed by Killed."""
 
-    __slots__ = ("_error", "_runner")
+    __slots__ = ("_kernel", "_waiting")
 
-    def __init__(self, runner: Any, error: BaseException) -> None:
-        self._runner = runner
-        self._error = error
+    def __init__(self, kernel: Kernel, waiting: Any) -> None:
+        self._kernel = kernel
+        self._waiting = waiting
 
     def switch(self) -> None:
-        self._runner.throw(self._error)
+        kernel, waiting = self._kernel, self._waiting
+        if waiting not in kernel.killed:
+            return  # it had been resumed already, and has ended
+        for queue in (kernel.resumable, kernel.yielded):
+            while waiting in queue:
+                queue.remove(waiting)
+        waiting.throw(Killed())
 
 
 class _Waiter:

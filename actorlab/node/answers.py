@@ -1,19 +1,26 @@
 """RemoteAsk: the sink of a question that came from another process; its answer travels back by lane.
 
-Edge (sends). Answers at most once. An answer that cannot be pickled becomes a NotSendable at the caller, and an
-exception that cannot travel a RemoteError.
+Edge (sends). Answers at most once, and never raises: an answer that cannot be pickled, is too large or finds no room
+becomes an error at the caller, which says that the handler ran; an exception that cannot travel a RemoteError.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
-from ..actor import FAIL, REPLY, Chain
-from ..errors import CallError
-from ..transport import encode_exception
+from ..actor import FAIL, REPLY, Chain, Future
+from ..errors import CallError, RemoteError
+from ..transport import MAX_PAYLOAD_BYTES, decode_exception, dumps, encode_exception, loads
 
 if TYPE_CHECKING:
     from .runtime import ProcessRuntime
+
+log = logging.getLogger("actorlab")
+
+
+class Order(Future[Any]):
+    """The answer to what a kernel was asked to do. Lost with its worker, it fails with WorkerLost."""
 
 
 class RemoteAsk:
@@ -33,18 +40,54 @@ class RemoteAsk:
         if self._answered:
             return
         self._answered = True
+        corr, runtime = self._corr, self._runtime
         try:
-            self._runtime.sending.post_body(self._corr >> 56, 0, self._corr, REPLY, value, "the reply")
+            payload = dumps(value, "the reply")
+            if len(payload) <= MAX_PAYLOAD_BYTES:
+                if runtime.outlet is not None and not runtime.closed:
+                    runtime.outlet.post(corr >> 56, 0, corr, REPLY, 0, payload)
+            else:
+                runtime.sending.post_body(corr >> 56, 0, corr, REPLY, value, "the reply")
         except Exception as error:
-            self._send_error(error)
+            self._send(error, handled=True)
 
     def fail(self, error: BaseException) -> None:
-        """Send the exception back."""
-        if self._answered:
-            return
-        self._answered = True
-        self._send_error(error)
+        """Send the exception back; a CallError says by itself whether the handler ran."""
+        if not self._answered:
+            self._answered = True
+            self._send(error, handled=False)
 
-    def _send_error(self, error: BaseException) -> None:
-        handled = not isinstance(error, CallError)
-        self._runtime.sending.post_raw(self._corr >> 56, 0, self._corr, FAIL, encode_exception(error, handled))
+    def _send(self, error: BaseException, handled: bool) -> None:
+        process, corr = self._corr >> 56, self._corr
+        try:
+            self._runtime.sending.post_raw(process, 0, corr, FAIL, encode_exception(error, handled))
+        except Exception as trouble:
+            short = RemoteError(type(error).__name__, f"{str(error)[:500]} (its details were lost: {trouble})")
+            try:
+                self._runtime.sending.post_raw(process, 0, corr, FAIL, encode_exception(short, handled))
+            except Exception:
+                log.exception("an answer to process %d is lost", process)
+
+
+class CopiedAnswer:
+    """The sink of a question within a process that pickles its messages all the same (strict messages)."""
+
+    __slots__ = ("_sink", "chain", "waiting_in")
+
+    def __init__(self, sink: Any) -> None:
+        self._sink = sink
+        self.chain: Chain = sink.chain
+        self.waiting_in: Any = None
+
+    def reply(self, value: Any) -> None:
+        """Answer with a copy of the value, or with NotSendable."""
+        try:
+            copied = loads(dumps(value, "the reply"))
+        except Exception as error:
+            self.fail(error)
+        else:
+            self._sink.reply(copied)
+
+    def fail(self, error: BaseException) -> None:
+        """Answer with the exception as another process would see it."""
+        self._sink.fail(decode_exception(encode_exception(error, not isinstance(error, CallError))))

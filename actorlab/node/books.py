@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ..actor import OVERFLOWS
-from ..ids import generation_of, home_of, index_of, pack, process_of
+from ..ids import MAX_INDEX, generation_of, home_of, index_of, pack, process_of
 from ..transport import (
     CLASS_ID,
     DEAD_LETTERED,
     DEPTH,
     FAILED,
+    FLAGS,
     FULL,
     GENERATION,
     HANDLED_SHIFT,
@@ -27,6 +28,8 @@ from ..transport import (
     SLOT_U32,
     SLOT_WORDS,
     STATE,
+    SUPERVISOR,
+    SUPERVISOR_EPOCH,
     WORD,
     ClassNames,
     Flag,
@@ -94,10 +97,17 @@ class Books:
     # -- the kernel's side --------------------------------------------------------------------------------------
 
     def open_slot(
-        self, path: str, capacity: int, overflow: str, timeout_s: float, supervisor: int, redeliver: int
+        self,
+        path: str,
+        capacity: int,
+        overflow: str,
+        timeout_s: float,
+        supervisor: int,
+        supervisor_epoch: int,
+        redeliver: int,
     ) -> tuple[int, int]:
         """Give a new actor a slot; return (address, word). Raises TableFull or SharedMemoryFull."""
-        key = (path, capacity, overflow, timeout_s, supervisor, redeliver)
+        key = (path, capacity, overflow, timeout_s, supervisor, supervisor_epoch, redeliver)
         template = self._templates.get(key)
         if template is None:
             template = slot_template(
@@ -109,6 +119,7 @@ class Books:
                 flags=Flag.SUPERVISED if supervisor else 0,
                 redeliver=redeliver,
                 supervisor=supervisor,
+                supervisor_epoch=supervisor_epoch,
             )
             if len(self._templates) > 10_000:
                 self._templates.clear()
@@ -129,9 +140,26 @@ class Books:
         """Say what the actor is doing."""
         self._u8[word * 8 + STATE] = state
 
+    def set_named(self, word: int) -> None:
+        """Say that names stand for the actor: they are to be freed when it ends, by whichever process sees to that."""
+        self._u8[word * 8 + FLAGS] |= Flag.NAMED
+
+    def is_named(self, word: int) -> bool:
+        """Whether names stand, or stood, for the actor."""
+        return bool(self._u8[word * 8 + FLAGS] & Flag.NAMED)
+
     def set_incarnation(self, word: int, incarnation: int) -> None:
         """Count its restarts."""
         self.u32[word * 2 + INCARNATION] = incarnation
+
+    def set_supervisor(self, word: int, supervisor: int, epoch: int) -> None:
+        """Say who decides about its restart (0: nobody), and in which epoch of that one's process it was started."""
+        self.words[word + SUPERVISOR] = supervisor
+        self.u32[word * 2 + SUPERVISOR_EPOCH] = epoch
+
+    def supervisor_epoch(self, word: int) -> int:
+        """Return the epoch of the process in which its supervisor started it."""
+        return int(self.u32[word * 2 + SUPERVISOR_EPOCH])
 
     def set_depth(self, word: int, depth: int) -> None:
         """Say how many messages wait."""
@@ -157,7 +185,10 @@ class Books:
         table = self.table
         if index >= table.capacity or self.u32[index * SLOT_U32 + GENERATION] != generation_of(address):
             return False
-        return self._u8[index * SLOT_U8 + STATE] not in (State.FREE, State.DEAD)
+        state = self._u8[index * SLOT_U8 + STATE]
+        if state == State.STOPPING:
+            return bool(self._u8[index * SLOT_U8 + FLAGS] & Flag.SUPERVISED)  # else nobody comes after it
+        return state not in (State.FREE, State.DEAD)
 
     def read(self, address: int) -> SlotView | None:
         """Return what an address's slot says, or None if somebody else has it now."""
@@ -179,6 +210,16 @@ class Books:
         if self._names is not None:
             return self._names.name_of(class_id)
         return next((path for path, number in self._anonymous_names.items() if number == class_id), "?")
+
+    def path_at(self, address: int) -> str | None:
+        """Return the class of the actor at `address`, or None if its slot was given to another. 0.5 µs."""
+        index, u32 = address >> 32 & MAX_INDEX, self.u32
+        at = index * SLOT_U32
+        if index >= self.table.capacity:
+            return None
+        class_id = u32[at + CLASS_ID]
+        # The generation after the class: a new tenant's is stored first, so this class is not the new one's.
+        return self.class_path(class_id) if u32[at + GENERATION] == address & 0xFFFFFFFF else None
 
     def handled(self, word: int) -> int:
         """Return how many messages the actor has handled."""

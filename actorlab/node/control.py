@@ -11,12 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..actor import HELD, IDLE, Future, Kernel, StartRequest
+from ..actor import DEAD, HELD, IDLE, Future, Kernel, StartRequest
 from ..errors import StartError
 from ..ids import process_of
 from ..message import Ignore, WorkerDied
 from ..supervision import WorkerIncident
-from .inlet import Inlet
 from .runtime import ProcessRuntime
 
 StopOrder = tuple[int, float | str, bool, Any]
@@ -41,8 +40,10 @@ def operations() -> dict[str, Callable[..., Any]]:
         "stop": stop,
         "release": release,
         "home_died": home_died,
+        "orphans": orphans,
         "incident": incident,
         "shutdown_all": shutdown_all,
+        "named": named,
         "quiet": quiet,
         "ping": ping,
         "exit": exit_process,
@@ -69,13 +70,15 @@ def start_alike(kernel: Kernel, request: StartRequest, number: int) -> list[int]
     return started
 
 
-def start_batch(kernel: Kernel, requests: list[StartRequest], in_order: bool) -> list[Any]:
-    """Start actors one after another; return for each its address, 0 (Ignore) or the exception.
+def start_batch(kernel: Kernel, rows: list[tuple[Any, ...]], in_order: bool) -> tuple[int, list[Any]]:
+    """Start actors one after another, each from a StartRequest's row.
 
+    Return our epoch, and for each actor its address, 0 (Ignore) or the exception.
     `in_order`: after a failure the rest is not begun, and the answer ends with that failure.
     """
     answers: list[Any] = []
-    for request in requests:
+    for row in rows:
+        request = StartRequest(*row)
         try:
             answers.append(kernel.lifecycle.start(request))
         except Ignore:
@@ -84,7 +87,8 @@ def start_batch(kernel: Kernel, requests: list[StartRequest], in_order: bool) ->
             answers.append(error if isinstance(error, StartError) else StartError(request.actor.__name__, str(error)))
             if in_order:
                 break
-    return answers
+    runtime = kernel.runtime
+    return runtime.epoch if isinstance(runtime, ProcessRuntime) else 0, answers
 
 
 def stop(kernel: Kernel, orders: list[StopOrder], parallel: bool) -> list[Any]:
@@ -111,22 +115,48 @@ def release(kernel: Kernel, addresses: list[int]) -> None:
         kernel.endings.release(address)
 
 
-def home_died(kernel: Kernel, home: int, reason: WorkerDied) -> None:
-    """A worker died: take what it still sent, then deliver what its actors can no longer send."""
-    inlet = kernel.inlet
-    if isinstance(inlet, Inlet):
-        inlet.drain_from(process_of(home))
+def named(kernel: Kernel, address: int, name: str) -> bool:
+    """Note that a name stands for an actor of this kernel, so that it is freed with it; False: it has ended."""
+    cell = kernel.cells.get(address)
+    if cell is None or cell.phase == DEAD:
+        return False
+    kernel.table.set_named(cell.word)
+    if cell.extra is None or cell.extra.name is None:
+        cell.more().name = name
+    return True
+
+
+def home_died(kernel: Kernel, home: int, reason: WorkerDied, epoch: int) -> None:
+    """A worker died: take what it still sent, settle what it was asked, then deliver what its actors no longer can.
+
+    For all kernels of this process. Each is told behind what the dead worker's messages were handed to it by (P7).
+    """
     runtime = kernel.runtime
-    if isinstance(runtime, ProcessRuntime):
-        runtime.fail_control(home, StartError(f"worker {home}", str(reason)))
-    kernel.signals.home_died(home, reason)
+    assert isinstance(runtime, ProcessRuntime)
+    if runtime.inlet is not None:
+        runtime.inlet.drain_from(process_of(home))
+        runtime.settle_lost(process_of(home), reason)
+    for each in tuple(runtime.kernels.values()):
+        each.post(each.signals.home_died, home, reason, epoch)
 
 
-def incident(kernel: Kernel, home: int, reason: WorkerDied) -> None:
-    """The dead worker's place is taken again: tell the supervisors here what they lost, as one incident each."""
+def orphans(kernel: Kernel, home: int, reason: WorkerDied, epoch: int) -> None:
+    """Said to a new worker, whose predecessor may have died before it could act on an earlier death."""
+    kernel.signals.orphans_of(home, reason, epoch)
+
+
+def incident(kernel: Kernel, home: int, reason: WorkerDied, epoch: int) -> None:
+    """The dead worker's place is taken again: tell all supervisors of this process what they lost, as one incident."""
+    runtime = kernel.runtime
+    assert isinstance(runtime, ProcessRuntime)
+    for each in tuple(runtime.kernels.values()):
+        each.post(_inform_supervisors, each, WorkerIncident(home, reason, epoch))
+
+
+def _inform_supervisors(kernel: Kernel, news: WorkerIncident) -> None:
     for cell in tuple(kernel.cells.values()):
         if cell.behaviour.supervisor:
-            kernel.lifecycle.inform(cell, WorkerIncident(home, reason))
+            kernel.lifecycle.inform(cell, news)
 
 
 def shutdown_all(kernel: Kernel, grace_s: float) -> int:

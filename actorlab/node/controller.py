@@ -16,16 +16,30 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from ..actor import VALUE, DeadLetter, Future, Kernel
-from ..errors import CallTimeout, WorkerStartError
-from ..ids import CONTROLLER_HOME
+from ..errors import CallTimeout, SharedMemoryError, WorkerStartError
+from ..ids import CONTROLLER_HOME, home_of
 from ..message import WorkerDied
 from ..registry import Names, create_backend
-from ..telemetry import Event, Level
-from ..transport import BEAT, BEAT2, ROW_U64, Board, Outlet, Spill, bell_path, create_doorbell
+from ..telemetry import Event
+from ..transport import (
+    BEAT,
+    BEAT2,
+    CURRENT,
+    EPOCH,
+    ROW_U32,
+    ROW_U64,
+    Board,
+    Outlet,
+    Spill,
+    bell_path,
+    create_doorbell,
+    second_bell_path,
+)
 from .books import Books
 from .control import operations
 from .directory import NodeDirectory
@@ -33,12 +47,16 @@ from .exits import ExitWatch, is_stopped
 from .inlet import Inlet
 from .launch import Launcher
 from .logs import take_log
+from .news import News
 from .options import NodeOptions
 from .runtime import ProcessRuntime, log
+from .watchdog import culprit_in, stacks_path
 from .worker import Assignment
 from .worker_process import WorkerProcess
 
 START_TRIES = 5
+DUMP_S = 0.1
+"""What a worker that is put down gets to write down its stacks."""
 TARGET = "actorlab.node.worker:main"
 
 
@@ -55,6 +73,7 @@ class Slot:
         self.beats = (0, 0.0, 0, 0.0)  # loop's and thread's counts, each with when it last moved
         self.verdict: str | None = None  # why we killed it, if we did
         self.died: WorkerDied | None = None
+        self.epoch = 0  # of the last process in the slot that died
 
     @property
     def pid(self) -> int:
@@ -67,8 +86,10 @@ class Controller:
 
     def __init__(self, options: NodeOptions, on_event: Callable[[Event], object] | None) -> None:
         self.options = options
-        self.on_event = on_event
+        self.news = News(on_event)
+        self.happened = self.news.tell
         self.incidents = 0
+        self.causes: dict[int, str] = {}  # why supervisors gave up, by their address
         self.slots = {number: Slot(number) for number in range(1, options.workers + 1)}
         self.stopping = False
         self.started = False
@@ -94,13 +115,18 @@ class Controller:
 
     def _open_shared(self, options: NodeOptions) -> None:
         self.directory = NodeDirectory.create(options.name, runtime_dir=options.runtime_dir)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.directory.remove)
             path = self.directory.path
             runtime = self.runtime = ProcessRuntime(path.name, 0, options, path)
+            undo.callback(runtime.close)
             self.board = Board.create(path / "board")
+            undo.callback(self.board.close)
             for slot in range(options.workers + 1):
                 create_doorbell(bell_path(path, slot))
+            create_doorbell(second_bell_path(path, 0))
             epoch = self.board.occupy(0, os.getpid())
+            runtime.epoch = epoch
             runtime.sending.number_from(epoch)
             books = Books.create(path, options.max_actors, CONTROLLER_HOME)
             runtime.own_table(CONTROLLER_HOME, books)
@@ -111,17 +137,18 @@ class Controller:
             runtime.backend = create_backend(
                 "shared", names, partitions=options.registry.partitions, is_alive=runtime.is_alive
             )
+            undo.callback(runtime.backend.close)
             runtime.names = Names(runtime.backend, runtime.backend)
+            for slot in self.slots:
+                runtime.outlet.open(slot)  # there and back: whatever happens later, the workers can be told to stop
             inlet = runtime.inlet = Inlet(runtime, path, 0, self.board)
             self.kernel = Kernel(runtime, CONTROLLER_HOME, inlet)
-            inlet.attach(self.kernel.hub)
+            inlet.attach(self.kernel)
             runtime.kernels[CONTROLLER_HOME] = self.kernel
             self.exits = ExitWatch()
             preload = ["actorlab.node.worker", *options.preload]
             self.launcher = Launcher(path, TARGET, preload=preload, spare=options.spares > 0)
-        except BaseException:
-            self.directory.remove()
-            raise
+            undo.pop_all()
 
     def _operations(self) -> dict[str, Callable[..., Any]]:
         def name(kernel: Kernel, key: str, address: int, metadata: Any) -> Any:
@@ -147,11 +174,13 @@ class Controller:
             "unregister": unregister,
             "describe": describe,
             "ended": ended,
-            "log": take_log,
+            "log": lambda kernel, fields: self.news.hand(take_log, fields),
             "dead_letter": lambda kernel, *fields: self.runtime.dead_letters.take(DeadLetter(*fields)),
+            "dead_letters": lambda kernel, numbers: self.runtime.dead_letters.count(numbers),
             "event": lambda kernel, kind, text, fields: self.happened(kind, text, fields),
             "interrupt_worker": lambda kernel, home, cause: self._interrupt(home, cause),
-            "kill_worker": lambda kernel, home, cause: self.kill(home, cause),
+            "kill_worker": lambda kernel, home, cause: self.put_down(home, cause),
+            "gave_up": lambda kernel, address, cause: self.causes.__setitem__(address, cause),
         }
 
     # -- workers --------------------------------------------------------------------------------------------------
@@ -216,7 +245,8 @@ class Controller:
             slot.ready.reply(value)
             self._on_ready(slot)
         else:
-            slot.ready.fail(WorkerStartError(f"worker {slot.number}", value))
+            error = value if isinstance(value, SharedMemoryError) else WorkerStartError(f"worker {slot.number}", value)
+            slot.ready.fail(error)
 
     def _on_ready(self, slot: Slot) -> None:
         if slot.died is None:
@@ -225,14 +255,17 @@ class Controller:
         home = slot.number
         with self.runtime.names_lock:
             self.runtime.backend.release_home(home, lambda address: not self.runtime.table(home).is_tenant(address))
-        self.happened(
-            "worker_replaced", f"worker {home} is back (pid {slot.pid})", {"worker": home, "pid": slot.pid}, "good"
-        )
-        for kernel in tuple(self.runtime.kernels):
-            self.runtime.tell_kernel(kernel, "incident", home, slot.died)
-        for other in self.slots:
-            if self.slots[other].process is not None:
-                self.runtime.tell_kernel(other, "incident", home, slot.died)
+        self.happened("worker_replaced", f"worker {home} is back (pid {slot.pid})", {"worker": home, "pid": slot.pid})
+        for other in self.slots.values():
+            if other.died is not None and other is not slot:
+                # the predecessor may have been told, and have died before it acted on it
+                self.runtime.tell_kernel(home, "orphans", other.number, other.died, other.epoch)
+        self._tell_all("incident", home, slot.died, slot.epoch)
+
+    def _tell_all(self, operation: str, home: int, *news: Any) -> None:
+        """Tell every process. One that is dead just now is told by its lane, when it is replaced."""
+        for kernel in (CONTROLLER_HOME, *self.slots):
+            self.runtime.tell_kernel(kernel, operation, home, *news)
 
     def _on_exit(self, slot: Slot, process: WorkerProcess) -> None:
         """A worker process ended."""
@@ -250,16 +283,20 @@ class Controller:
             return
         self.incidents += 1
         slot.restarts += 1
-        reason = WorkerDied(slot.number, slot.verdict or status.text, self.incidents)
+        why = slot.verdict or status.text
+        if slot.verdict is not None and (culprit := self._culprit(slot)):
+            why = f"{why}: {culprit}"
+        reason = WorkerDied(slot.number, why, self.incidents)
         slot.died = reason
+        slot.epoch = self.board.u32[slot.number * ROW_U32 + EPOCH]
+        self._free_names(slot.number)
         fields = {"worker": slot.number, "why": reason.why, "incident": reason.incident, "pid": process.pid}
-        self.happened("worker_died", f"worker {slot.number} died ({reason.why})", fields, "warning")
-        log.warning("worker %d (pid %d) died: %s; incident %d", slot.number, process.pid, reason.why, reason.incident)
-        for home in tuple(self.runtime.kernels):
-            self.runtime.tell_kernel(home, "home_died", slot.number, reason)
-        for other, neighbour in self.slots.items():
-            if neighbour.process is not None:
-                self.runtime.tell_kernel(other, "home_died", slot.number, reason)
+        self.happened("worker_died", f"worker {slot.number} died ({reason.why})", fields)
+        log.warning(
+            "worker %d (pid %d) died: %s; incident %d", slot.number, process.pid, reason.why, reason.incident,
+            extra={"event": "worker_died"},
+        )  # fmt: skip
+        self._tell_all("home_died", slot.number, reason, slot.epoch)
         if slot.ready.state != VALUE:
             slot.failures += 1
             if slot.failures >= START_TRIES or not self.started:
@@ -271,6 +308,20 @@ class Controller:
             self.kernel.hub.loop.call_later(0.05 * 2**slot.failures, self._relaunch, slot)
             return
         self._relaunch(slot)
+
+    def _free_names(self, home: int) -> None:
+        """Free the names of those whom nobody will restart, before anybody hears that they are gone."""
+        table = self.runtime.table(home)
+
+        def is_gone(address: int) -> bool:
+            view = table.read(address)
+            return view is None or view.supervisor == 0 or home_of(view.supervisor) == home
+
+        try:
+            with self.runtime.names_lock:
+                self.runtime.backend.release_home(home, is_gone)
+        except OSError:
+            pass  # it died before it had a table
 
     def _relaunch(self, slot: Slot) -> None:
         if self.stopping:
@@ -295,6 +346,8 @@ class Controller:
             if slot.process is None or not slot.ready.state:
                 continue
             self._look_at(slot, now, slipped)
+        for kernel in tuple(self.runtime.kernels.values()):
+            kernel.post(kernel.admission.publish_depths)
         self.kernel.hub.loop.call_later(period, self._watch_beats)
 
     def _look_at(self, slot: Slot, now: float, slipped: bool) -> None:
@@ -309,9 +362,8 @@ class Controller:
         frozen = now - thread_at
         if frozen > self.options.hang_timeout_s and slot.process is not None:
             why = "stopped (SIGSTOP)" if is_stopped(slot.process) else "hung"
-            self.happened("worker_hung", f"worker {slot.number} is {why}", {"worker": slot.number}, "error")
-            slot.process.send_signal(signal.SIGUSR2)
-            self.kill(slot.number, why)
+            self.happened("worker_hung", f"worker {slot.number} is {why}", {"worker": slot.number})
+            self.put_down(slot.number, why)
 
     def _interrupt(self, home: int, cause: str) -> None:
         """Raise in the handler that holds a worker's thread."""
@@ -327,12 +379,31 @@ class Controller:
             slot.verdict = cause
             slot.process.kill()
 
-    # -- telling --------------------------------------------------------------------------------------------------
+    def put_down(self, home: int, cause: str) -> None:
+        """Kill a worker that does not get on, after it has written down where it is: the incident names that."""
+        slot = self.slots.get(home)
+        if slot is None or slot.process is None or slot.verdict is not None:
+            return
+        slot.verdict = cause
+        process = slot.process
+        if is_stopped(process):
+            process.kill()
+            return
+        process.send_signal(signal.SIGUSR2)
+        self.kernel.hub.loop.call_later(DUMP_S, process.kill)
 
-    def happened(self, kind: str, text: str, fields: dict[str, Any] | None = None, level: Level = "info") -> None:
-        """Tell whoever listens what happened."""
-        if self.on_event is not None:
-            self.on_event(Event(time.time(), kind, text, level, fields or {}))
+    def _culprit(self, slot: Slot) -> str:
+        """Return who a worker that was put down was busy with, as far as it could say."""
+        assert self.directory is not None
+        try:
+            dump = stacks_path(self.directory.path, slot.number).read_text("utf-8", "replace")
+        except OSError:
+            return ""
+        address = self.board.u64[slot.number * ROW_U64 + CURRENT]
+        where = culprit_in(dump)
+        if address:
+            return f"{self.runtime.label(address)} {where}".strip()
+        return where
 
     # -- stopping -------------------------------------------------------------------------------------------------
 
@@ -361,6 +432,11 @@ class Controller:
             process = slot.process
             if process is not None and not process.has_ended():
                 process.kill()
+        # Their ends are seen in the controller's thread, which lets go of their descriptors; were they closed under
+        # its hands, it would watch whatever has their numbers next.
+        end = time.monotonic() + 2.0
+        while any(slot.process for slot in self.slots.values()) and self.kernel.running and time.monotonic() < end:
+            time.sleep(0.0005)
         self.launcher.stop()
 
     def close(self) -> None:
@@ -376,6 +452,7 @@ class Controller:
             if slot.process is not None:
                 self.launcher.release(slot.process)
                 slot.process = None
+        self.news.close()
         self.runtime.close()
         if self.slots:
             self.runtime.backend.close()

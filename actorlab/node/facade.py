@@ -23,8 +23,8 @@ from ..actor import (
     kernel_here,
     pick_by_hash,
 )
-from ..errors import ActorDied, SpecError
-from ..ids import CONTROLLER_HOME, LOCAL_HOME
+from ..errors import ActorDied, SpecError, StartError
+from ..ids import LOCAL_HOME
 from ..memory import ContextPool
 from ..message import Down
 
@@ -47,7 +47,7 @@ class NodeFacade:
         self,
         actor: type[B],
         *args: Any,
-        name: str | None = None,
+        name: Any = None,
         mailbox: Mailbox | None = None,
         placement: Placement = "any",
         init_timeout_s: float | None = 5.0,
@@ -87,13 +87,15 @@ class NodeFacade:
         actor: type[Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        name: str | None,
+        name: Any,
         mailbox: Mailbox | None,
         init_timeout_s: float | None,
     ) -> StartRequest:
         """Say what is to be started. Raises SpecError for what is no actor."""
         if not isinstance(actor, type) or not issubclass(actor, Actor):
             raise SpecError(repr(actor), "is no actor: subclass al.Actor or al.ProcessActor")
+        if name is not None:
+            self._runtime.names.check(name)
         self._runtime.know_class(actor)
         bounds = mailbox if mailbox is not None else self._runtime.options.mailbox
         return StartRequest(actor, args, kwargs, name, bounds, 0, init_timeout_s, actor.redeliver)
@@ -132,25 +134,45 @@ class NodeFacade:
     def whereis(self, name: Any) -> ActorRef[Any] | None:
         """Return the actor that owns `name`, or None. From shared memory: no message is sent."""
         address = self._runtime.names.whereis(name)
-        return self._runtime.ref(address) if address is not None else None
+        # its home may not have been able to free the name of one that has just ended
+        return self._runtime.ref(address) if address is not None and self._runtime.is_alive(address) else None
 
     def register(self, name: Any, ref: ActorRef[Any], metadata: Mapping[str, Any] | None = None) -> None:
-        """Give an actor a name. Raises NameTaken if a live actor owns it, ActorDied if this one is gone."""
+        """Give an actor a name, until it ends or the name is taken back; blocks or parks.
+
+        Again for the same actor, it replaces the metadata. Raises NameTaken if a live actor owns the name, ActorDied
+        if this one is gone, InvalidName and InvalidMetadata.
+        """
+        names, address = self._runtime.names, ref.address
         if not ref.is_alive():
             raise ActorDied(str(ref), "noproc", "never")
-        self._runtime.control(CONTROLLER_HOME, "name", name, ref.address, metadata).get(timeout=10)
+        names.register(name, address, metadata)
+        try:
+            lives = self._runtime.control(ref.home, "named", address, str(name)).get(timeout=10)
+        except StartError:
+            lives = ref.is_alive()  # its worker has just died: a supervised actor keeps its name
+        if not lives:
+            # it ended before its kernel knew that there was a name to free
+            names.unregister(name, address)
+            raise ActorDied(str(ref), "noproc", "never")
 
     def unregister(self, name: Any) -> bool:
         """Free a name; return whether it was taken."""
-        freed: bool = self._runtime.control(CONTROLLER_HOME, "unregister", name).get(timeout=10)
+        freed: bool = self._runtime.names.unregister(name)
         return freed
+
+    def metadata(self, name: Any) -> dict[str, Any] | None:
+        """Return what was registered with `name`, or None if nobody has it. No message is sent."""
+        entry = self._runtime.names.lookup(name)
+        return entry.metadata if entry is not None else None
 
     def monitor(self, ref: ActorRef[Any]) -> Future[Down]:
         """Return a future of the Down of `ref`: settled once, when this incarnation of it ends."""
         down: Future[Down] = Future(f"the end of {ref.path}")
         runtime = self._runtime
         kernel = kernel_here() or next(iter(runtime.kernels.values()))
-        kernel.post(kernel.signals.watch_from_outside, ref.address, down)
+        # at once, from whatever thread: the actor hears of it before anything that this one sends it afterwards
+        kernel.signals.watch_from_outside(ref.address, down)
         return down
 
     def pool(self, name: str, max_bytes: int = 1 << 30) -> ContextPool:

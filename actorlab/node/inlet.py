@@ -7,20 +7,37 @@ its lane until its handler is done; answers, signals and control are taken out a
 
 from __future__ import annotations
 
+import logging
 import threading
 from _thread import get_ident
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..actor import ASK, CALL, CAST, CONTROL, FAIL, IDLE, REPLY, SIGNAL, STOP, TELL, Cell
-from ..errors import ActorDied, RemoteError
+from ..actor import ASK, CALL, CAST, CONTROL, FAIL, IDLE, REPLY, SIGNAL, STOP, TELL, Cell, Kernel
+from ..errors import ActorDied, NotSendable, RemoteError, StartError
 from ..ids import NOBODY
-from ..transport import AWAKE, Board, Doorbell, LaneReader, Record, bell_path, decode_exception, lane_path, loads
+from ..transport import (
+    MOST_WATCHED,
+    Board,
+    Doorbell,
+    LaneReader,
+    Record,
+    Watch,
+    bell_path,
+    decode_exception,
+    lane_path,
+    loads,
+)
 from .answers import RemoteAsk
+from .help import Help
 
 if TYPE_CHECKING:
     from .runtime import ProcessRuntime
 
+log = logging.getLogger("actorlab")
+
+WANT = 192  # in a lane: the sender waits for room
 SPILLED = 1
 """Flag of a message whose payload is a token: the rest is in a file of its own."""
 
@@ -29,70 +46,115 @@ class Inlet:
     """All lanes to one process."""
 
     def __init__(self, runtime: ProcessRuntime, directory: Path, process: int, board: Board) -> None:
+        assert runtime.outlet is not None
         self._runtime = runtime
+        self._outlet = runtime.outlet
         self._directory = directory
         self._process = process
         self._board = board
         self._bell = Doorbell(bell_path(directory, process))
-        self._readers: dict[int, LaneReader] = {}
+        self.readers: dict[int, LaneReader] = {}  # by their sender's process
         self._unfinished: set[int] = set()  # senders whose lane was not drained to its end
         self._wanted: set[int] = set()  # senders that wait for room, and have some now
         self._token = threading.Lock()
-        news_at = process * 320 + 64
-        self._news = board.u8[news_at : news_at + 256]
+        self.question = partial(RemoteAsk, runtime)  # the sink of a question from another process: corr, chain
+        self._alone = process != 0  # else two threads drain, and a kernel's inbox keeps what they hand on in order
+        self._watch = Watch(board, process, self.reader, MOST_WATCHED if self._alone else 0)
+        self._take, self.has_news = self._watch.take, self._watch.has_news
+        self._place = f"worker {process}" if process else "the user's process"
+        self._kept: dict[int, bytes] = {}  # large messages that may be tried again: their files, by what is in hand
+        self.freed = False  # some block may have come free since the last sleep
+        self._kernel: Kernel | None = None
         self.frames = 0
+        self.help = None if process else Help(self, board, directory)
+        self._sleep = self.help.rest if self.help is not None else partial(board.sleep, process)
+        self._wake = self.help.wake if self.help is not None else partial(board.wake, process)
 
-    def attach(self, hub: Any) -> None:
-        """Have a kernel's hub sleep on our doorbell."""
-        hub.watch(self._bell.fileno(), self._bell.clear)
+    def attach(self, kernel: Kernel) -> None:
+        """Have a kernel sleep on our doorbell: in a worker its thread is the only one that drains."""
+        self._kernel = kernel
+        kernel.hub.watch(self._bell.fileno(), self._bell.clear)
 
     def reader(self, sender: int) -> LaneReader:
         """Return the lane from `sender`."""
-        reader = self._readers.get(sender)
+        reader = self.readers.get(sender)
         if reader is None:
-            reader = self._readers[sender] = LaneReader(lane_path(self._directory, sender, self._process))
+            reader = self.readers[sender] = LaneReader(lane_path(self._directory, sender, self._process))
         return reader
 
     # -- the hub's side -------------------------------------------------------------------------------------------
 
-    def has_news(self) -> bool:
-        """Whether somebody sent something."""
-        return self._news.tobytes().find(1) >= 0
+    def poll(self, wait: bool = False, busy: bool = False) -> bool:
+        """Drain what has arrived and hand it on; return whether there was anything.
 
-    def poll(self) -> bool:
-        """Drain what has arrived and hand it on; return whether there was anything."""
-        if not self._token.acquire(blocking=False):
+        `wait`: if another thread does so now. `busy`: there will be more soon.
+        """
+        if not self._token.acquire(wait):
             return False
+        runtime = self._runtime
         try:
-            senders: Any = self._board.take(self._process)
+            senders: Any = self._take(busy)
             if self._unfinished:
                 senders = self._unfinished.union(senders)
                 self._unfinished.clear()
-            busy = False
+            found = False
+            room = self._watch.room
+            while room:
+                runtime.sending.room_in(room.pop())
             for sender in senders:
-                reader = self._readers.get(sender) or self.reader(sender)
+                reader = self.readers.get(sender) or self.reader(sender)
                 records = reader.drain()
                 if records:
-                    busy = True
+                    found = self.freed = True
                     self.frames += len(records)
                     if len(records) == 256:
                         self._unfinished.add(sender)
-                    dispatch = self._dispatch
-                    for record in records:
-                        dispatch(record, reader, sender)
-                self._runtime.sending.room_in(sender)
+                    self._hand_out(records, reader, sender)
         finally:
             self._token.release()
         if self._wanted:
             self._ring_wanted()
-        self._runtime.outlet.flush()
-        return busy
+        if runtime.outlet is not None:
+            runtime.outlet.flush()
+        return found
+
+    def _hand_out(self, records: list[Record], reader: LaneReader, sender: int) -> None:
+        """Deal with a batch: `_dispatch` for each, with the two commonest cases written out."""
+        kernel, pending = self._kernel, self._runtime.pending
+        cells: dict[int, Cell] = kernel.cells if kernel is not None and self._alone else {}
+        for record in records:
+            if record[2] <= CALL:
+                cell = cells.get(record[0])
+                if cell is not None and cell.brake:
+                    mailbox = cell.mailbox
+                    if len(mailbox) + 1 < cell.bounds.capacity:
+                        mailbox.append(record)
+                        if not cell.phase:  # IDLE
+                            cell.kernel.ready(cell)
+                        continue
+            elif record[2] == REPLY and not record[3]:
+                _, corr, _, _, block, length = record
+                question = pending.pop(corr, None)
+                if question is not None:
+                    try:
+                        value = loads(reader.payload_bytes(block, length))
+                    except Exception:
+                        pending[corr] = question  # `_dispatch` fails likewise, and tells the caller
+                    else:
+                        self.free(sender << 16 | block)
+                        question.reply(value)
+                        continue
+            try:
+                self._dispatch(record, reader, sender)
+            except Exception:
+                # ours, or out of memory: the messages behind it must not go with it
+                log.exception("a message from process %d is lost", sender)
 
     def _ring_wanted(self) -> None:
         while self._wanted:
             sender = self._wanted.pop()
-            if self._readers[sender].take_want():
-                self._runtime.outlet.announce(sender)
+            if self.readers[sender].take_want():
+                self._outlet.announce(sender)
 
     def drain_from(self, sender: int) -> None:
         """Take everything that a dead process sent before its end: its Downs come after that (P7)."""
@@ -101,20 +163,32 @@ class Inlet:
         reader = self.reader(sender)
         while reader.ready:
             self._unfinished.add(sender)
-            if not self.poll():
-                break
+            self.poll(wait=True)
 
     def sleep(self) -> bool:
         """Say "ring me"; False if there is something to do after all."""
-        return not self._unfinished and not self._wanted and self._board.sleep(self._process)
+        if self._unfinished or self._wanted:
+            return False
+        self._unfinished.update(self._watch.rest())
+        if self._unfinished or self._watch.room or not self._sleep():
+            return False
+        if self.freed:
+            # who frees looks for the mark without a fence, and may have missed one; `board.sleep` has fenced since
+            self.freed = False
+            for sender, reader in self.readers.items():
+                if reader.buf[WANT]:
+                    self._wanted.add(sender)
+            if self._wanted:
+                self._wake()
+                return False
+        return True
 
     def woke(self) -> None:
         """Say "no need to ring"."""
-        self._board.wake(self._process)
+        self._wake()
 
-    def hand_on(self, record: Record) -> None:
-        """Deal with one message that a dead predecessor left."""
-        sender = record[1] >> 56
+    def hand_on(self, record: Record, sender: int) -> None:
+        """Deal with one message of the lane from `sender` that a dead predecessor left."""
         self._dispatch(record, self.reader(sender), sender)
 
     # -- one message ------------------------------------------------------------------------------------------------
@@ -124,9 +198,9 @@ class Inlet:
         if kind <= STOP:
             kernel = self._runtime.kernels.get(dest >> 56)
             cell = kernel.cells.get(dest) if kernel is not None else None
-            if cell is None:
+            if kernel is None or cell is None:
                 self.drop(record, "no_actor", ActorDied(self._runtime.label(dest), "noproc", "never"))
-            elif kernel.ident == get_ident():
+            elif kernel.ident == get_ident() and self._alone:
                 mailbox = cell.mailbox
                 if len(mailbox) < cell.brake and kind != STOP:
                     mailbox.append(record)
@@ -140,36 +214,43 @@ class Inlet:
             future = self._runtime.pending.pop(corr, None)
             if future is None:
                 type(self._runtime).late_replies += 1
-                reader.free(block)
+                if flags & SPILLED:
+                    self._runtime.spill.discard(reader.payload_bytes(block, length))
+                self.free(sender << 16 | block)
                 return
             self._answer(future, kind, flags, reader.payload_bytes(block, length))
-            reader.free(block)
+            self.free(sender << 16 | block)
         else:
             payload = reader.payload_bytes(block, length)
-            reader.free(block)
-            if flags & SPILLED:
-                body = self._runtime.spill.read(payload)
-            else:
-                body = loads(payload)
+            self.free(sender << 16 | block)
+            try:
+                body = self._runtime.spill.read(payload) if flags & SPILLED else loads(payload)
+            except BaseException as error:
+                self._cannot_be_read(kind, corr, error)
+                return
             if kind == SIGNAL:
-                self._runtime.signal_here(dest, body)
+                self._runtime.signal_here(dest, body, at_once=self._alone)
             else:
                 self._runtime.control_here(dest >> 56, body, corr)
+
+    def _cannot_be_read(self, kind: int, corr: int, error: BaseException) -> None:
+        """A request to a kernel has arguments that cannot be unpickled here: whoever asked is told."""
+        why = f"what it was given cannot be unpickled in {self._place}: {type(error).__name__}: {error}"
+        if kind == CONTROL and corr & NUMBER:
+            RemoteAsk(self._runtime, corr, ()).fail(StartError("the actor", why))
+        else:
+            log.error("a request from process %d: %s", corr >> 56, why)
 
     def _admit(self, cell: Cell, record: Record) -> None:
         """Let a message in at its mailbox's door; a stop always gets in."""
         if record[2] == STOP:
-            kernel = cell.kernel
-            envelope = self.open(cell, record)
-            self.free(record[1] >> 56 << 16 | record[4])
-            if envelope is not None:
-                kernel.endings.stop(cell.address, envelope[1], envelope[2])
+            cell.kernel.admission.admit_stop(cell, record)
         else:
             cell.kernel.admission.admit(cell, record, None)
 
     def _answer(self, future: Any, kind: int, flags: int, payload: bytes) -> None:
         try:
-            value = self._runtime.spill.read(payload) if flags & SPILLED else None
+            value: Any = self._runtime.spill.read(payload) if flags & SPILLED else None
             if kind == REPLY:
                 future.reply(value if flags & SPILLED else loads(payload))
             else:
@@ -182,14 +263,24 @@ class Inlet:
     def open(self, cell: Cell, record: Record) -> Any:
         """Unpickle a message just before it is handled; None if it cannot be, which is the sender's fault, not ours."""
         _dest, corr, kind, flags, block, length = record
-        payload = self._readers[corr >> 56].payload_bytes(block, length)
+        payload = self.readers[corr >> 56].payload_bytes(block, length)
         try:
-            body = self._runtime.spill.read(payload) if flags & SPILLED else loads(payload)
+            if flags & SPILLED:
+                keep = cell.behaviour.redeliver > 0
+                body = self._runtime.spill.read(payload, keep)
+                if keep:
+                    self._kept[corr >> 56 << 16 | block] = payload
+            else:
+                body = loads(payload)
         except BaseException as error:
+            why = f"{type(error).__name__}: {error}"
             cell.kernel.table.count_dead(cell.word)
-            if kind == CALL or kind == ASK:
-                RemoteAsk(self._runtime, corr, ()).fail(error)
-            self._runtime.dead_letters.add(cell.name, cell.address, f"{type(error).__name__}: {error}", "undecodable")
+            if corr & NUMBER:
+                refusal = NotSendable(f"a message to {cell.name}", f"it cannot be unpickled in {self._place}: {why}")
+                RemoteAsk(self._runtime, corr, ()).fail(refusal)
+            if flags & SPILLED:
+                self._runtime.spill.discard(payload)
+            self._runtime.dead_letters.add(cell.name, cell.address, why, "undecodable")
             return None
         if kind == TELL:
             return (TELL, body)
@@ -205,10 +296,19 @@ class Inlet:
     def free(self, hand: int) -> None:
         """Give a block back to its sender, and note whether the sender waits for one."""
         sender = hand >> 16
-        reader = self._readers[sender]
+        reader = self.readers[sender]
         reader.free(hand & 0xFFFF)
-        if reader.buf[192]:
-            self._wanted.add(sender)
+        self.freed = True
+        if self._kept and hand in self._kept:
+            self._runtime.spill.discard(self._kept.pop(hand))
+        if reader.buf[WANT]:
+            self.room_for(sender)
+
+    def room_for(self, sender: int) -> None:
+        """A block was freed and `sender` waits for one: it is rung in the hub's next turn."""
+        self._wanted.add(sender)
+        if self._kernel is not None:
+            self._kernel.hub.wake()  # freed by another thread than the hub's, while that sleeps
 
     def drop(self, record: Record, reason: str, error: BaseException) -> None:
         """Nobody will handle it: tell its caller, record a dead letter, free its block."""
@@ -217,7 +317,7 @@ class Inlet:
         if kind in (CALL, ASK, STOP) and corr & NUMBER:
             RemoteAsk(self._runtime, corr, ()).fail(error)
         if flags & SPILLED:
-            self._runtime.spill.discard(self._readers[sender].payload_bytes(block, length))
+            self._runtime.spill.discard(self.readers[sender].payload_bytes(block, length))
         what = {TELL: "a tell", CAST: "a cast", ASK: "an ask", CALL: "a call", STOP: "a stop"}.get(kind, f"kind {kind}")
         self.free(sender << 16 | block)
         if kind != STOP:
@@ -226,38 +326,16 @@ class Inlet:
 
     def lanes(self) -> dict[int, LaneReader]:
         """Return the lanes in use, by sender."""
-        return dict(self._readers)
+        return dict(self.readers)
 
     def close(self) -> None:
         """Unmap all lanes and close the bell."""
         self._bell.close()
-        self._news.release()
-        for reader in self._readers.values():
+        if self.help is not None:
+            self.help.close()
+        for reader in self.readers.values():
             reader.close()
-        self._readers.clear()
-
-    # -- a thread that waits ------------------------------------------------------------------------------------------
-
-    def help_out(self, is_done: Any, turns: int) -> bool:
-        """Drain for a while in a thread that waits for an answer; return whether it came. Others ring meanwhile."""
-        import os
-
-        board, process = self._board, self._process
-        asleep = board.u8[process * 320]
-        board.wake(process)
-        try:
-            for _ in range(turns):
-                if self.has_news():
-                    self.poll()
-                if is_done():
-                    return True
-                os.sched_yield()
-            return False
-        finally:
-            if asleep != AWAKE and not board.sleep(process):
-                # news came while nobody would have been rung for it
-                self.poll()
-                board.u8[process * 320] = asleep
+        self.readers.clear()
 
 
 NUMBER = (1 << 56) - 1

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from ..actor import Actor, ActorRef, DeadLetters, Future, Kernel, Mailbox, Placement, StartRequest
-from ..errors import CallTimeout, NodeGone, SpecError
+from ..errors import CallTimeout, NodeGone, SpecError, StartError
 from ..ids import CONTROLLER_HOME, LOCAL_HOME
 from ..memory import ContextPool
 from ..message import Down
@@ -26,7 +26,8 @@ from .books import Books
 from .control import Quiet
 from .controller import Controller
 from .options import NodeOptions
-from .runtime import ProcessRuntime
+from .roots import forget_root, write_root
+from .runtime import ProcessRuntime, log
 
 B = TypeVar("B", bound=Actor)
 Tree = Supervisor | DynamicSupervisor | PartitionSupervisor
@@ -83,6 +84,9 @@ class Node:
             self._controller.failed.on_settled(self._give_up)
             if tree is not None:
                 self.root = self.start(tree)
+            took_s = time.monotonic() - self.started_at
+            text = f"node {self.name} runs: {self.options.workers} workers, ready in {took_s:.2f} s"
+            self._controller.happened("node_started", text, {"name": self.name, "took_s": took_s}, "good")
         except BaseException:
             self.stop(brutal=True)
             raise
@@ -93,7 +97,7 @@ class Node:
         self,
         actor: type[B],
         *args: Any,
-        name: str | None = None,
+        name: Any = None,
         mailbox: Mailbox | None = None,
         placement: Placement = "any",
         init_timeout_s: float | None = 5.0,
@@ -145,17 +149,23 @@ class Node:
         self._runtime.know_class(SupervisorActor)
         ref = self._runtime.start_at(home, request)
         self._roots.append(ref)
+        if self.directory is not None:
+            write_root(self.directory, ref.address, tree)
         down = self.monitor(ref)
-        down.on_settled(lambda: self._root_ended(ref, down))
+        kernel = self._controller.kernel
+        down.on_settled(lambda: kernel.post(self._root_ended, ref, down))  # behind the cause, if it gave up
         return ref
 
     def _root_ended(self, ref: ActorRef[Any], down: Future[Down]) -> None:
         if ref in self._roots and not self._stopping.is_set():
             self._roots.remove(ref)
+            if self.directory is not None:
+                forget_root(self.directory, ref.address)
             state, outcome = down.outcome()
             reason = outcome.reason if state == 1 else outcome
             if reason != "normal":
-                self._ended.reply(f"the root supervisor gave up: {reason}")
+                cause = self._controller.causes.pop(ref.address, None)
+                self._ended.reply(f"the root supervisor gave up: {cause or reason}")
 
     def _give_up(self) -> None:
         self._ended.reply(str(self._controller.failed.outcome()[1]))
@@ -187,6 +197,8 @@ class Node:
                 seen.append(quiet)
             recovering = any(slot.process is None or not slot.ready.state for slot in self._controller.slots.values())
             now = (tuple(quiet.handled for quiet in seen), self._controller.incidents)
+            if not busy and self._controller.news.waiting:
+                busy = "a listener to events or logs"
             if not busy and not recovering and now == before:
                 return
             before = now if not busy and not recovering else None
@@ -228,31 +240,41 @@ class Node:
                 return
             self._stopping.set()
             controller = self._controller
-            controller.happened("node_stopping", f"node {self.name} stops")
+            controller.happened("node_stopping", f"node {self.name} stops", {"name": self.name})
             try:
                 if not brutal:
                     self._stop_in_order()
             finally:
+                # also when a second Ctrl-C cut the order short: then what is left has no more time
                 self._stopped = True
-                controller.stop_workers(self.options.stop_timeout_s, brutal)
+                controller.stop_workers(0.0, True)
                 self._runtime.settle_pending(NodeGone("the actor", self._runtime.node_id))
+                controller.happened("node_stopped", f"node {self.name} has stopped", {"name": self.name})
                 controller.close()
                 if self._own is not None:
                     self._own.cleanup()
                 self._ended.reply(None)
 
     def _stop_in_order(self) -> None:
+        """Stop the trees, the last first, then whoever is left; all within `stop_timeout_s`, whatever they may take."""
+        end = time.monotonic() + self.options.stop_timeout_s
         roots, self._roots = self._roots, []
-        for ref in reversed(roots):
-            try:
+        try:
+            for ref in reversed(roots):
                 order = (ref.address, "infinity", False, "shutdown")
-                self._runtime.control(ref.home, "stop", [order], False).get()
-            except Exception:
-                pass  # it is gone already
-        if LOCAL_HOME in self._runtime.kernels:
-            self._runtime.control(LOCAL_HOME, "shutdown_all", self.options.stop_timeout_s).get(
-                timeout=self.options.stop_timeout_s + 2
-            )
+                try:
+                    wait = self._runtime.control(ref.home, "stop", [order], False)
+                    wait.get(timeout=max(0.0, end - time.monotonic()))
+                except StartError:
+                    pass  # its worker died meanwhile, and it with it
+            if LOCAL_HOME in self._runtime.kernels:
+                left_s = max(0.0, end - time.monotonic())
+                self._runtime.control(LOCAL_HOME, "shutdown_all", left_s).get(timeout=left_s + 1.0)
+        except CallTimeout:
+            limit_s = self.options.stop_timeout_s
+            log.warning("node %s does not stop within %g s: killing what is left", self.name, limit_s)
+        else:
+            self._controller.stop_workers(max(0.0, end - time.monotonic()), False)
 
     def __enter__(self) -> Self:
         return self
@@ -279,7 +301,7 @@ class Node:
                 if self._runtime.directory is not None:
                     books = Books.create(self._runtime.directory, options.max_actors, LOCAL_HOME)
                     self._runtime.own_table(LOCAL_HOME, books)
-                kernel = Kernel(self._runtime, LOCAL_HOME)
+                kernel = Kernel(self._runtime, LOCAL_HOME, lanes=self._runtime.inlet)
                 threading.Thread(target=kernel.run, name="actorlab local", daemon=True).start()
                 kernel.wait_running()
                 self._runtime.kernels[LOCAL_HOME] = kernel

@@ -30,25 +30,23 @@ from ..actor import (
     kernel_here,
     runtimes,
 )
-from ..errors import CallTimeout, NotSendable, StartError
+from ..errors import ActorDied, CallTimeout, MessageTooLarge, NotSendable, SharedMemoryError, StartError, WorkerLost
 from ..ids import CONTROLLER_HOME, LOCAL_HOME, process_of, show
-from ..message import Crashed
+from ..message import Crashed, WorkerDied
 from ..transport import (
     Outlet,
     dumps,
     loads,
 )
-from .answers import RemoteAsk
+from .answers import CopiedAnswer, Order, RemoteAsk
 from .books import Books
+from .crash_report import crash_report
 from .facade import NodeFacade
 from .inlet import Inlet
 from .options import NodeOptions
 from .sending import Sending
 
 log = logging.getLogger("actorlab")
-
-
-
 
 
 class ProcessRuntime:
@@ -78,12 +76,12 @@ class ProcessRuntime:
         self.on_crash: Callable[[Cell, str, BaseException], None] | None = None
         self.pools: dict[str, Any] = {}
         self.closed = False
+        self.epoch = 1
         self._books: dict[int, Books] = {}
         self._classes: dict[str, type[Any]] = {}
         self.sending = Sending(self, process)
         self.send = self.sending.send
-        self._asked: dict[int, set[int]] = {}  # control questions by the home that was asked
-        self._helping = Lock()
+        self.send_async = self.sending.send_async
         self.node = NodeFacade(self)
         runtimes[node_id] = self
 
@@ -124,8 +122,7 @@ class ProcessRuntime:
             books = self.table(address >> 56)
         except OSError:
             return "actor"
-        view = books.read(address)
-        return books.class_path(view.class_id) if view is not None else "actor"
+        return books.path_at(address) or "actor"
 
     def label(self, address: int) -> str:
         """Return how the actor at `address` is called in messages to people."""
@@ -171,7 +168,9 @@ class ProcessRuntime:
         kernel = self.kernels.get(address >> 56)
         if kernel is not None:
             cell = kernel.cells.get(address)
-            return cell is not None and cell.phase not in (DEAD, ENDING)
+            if cell is None or cell.phase in (DEAD, ENDING):
+                return False
+            return bool(cell.parent) or cell.extra is None or not cell.extra.ending
         try:
             return self.table(address >> 56).is_tenant(address)
         except OSError:
@@ -191,7 +190,9 @@ class ProcessRuntime:
             return cell.extra.stopped
         return RemoteStopped(self, ref)
 
-    # -- sending to other processes ---------------------------------------------------------------------------------
+    def forget(self, question: Any) -> None:
+        """Nobody waits for this answer any more: it is counted when it comes, and dropped (P6)."""
+        self.pending.pop(question.corr, None)
 
     # -- signals and control ----------------------------------------------------------------------------------------
 
@@ -208,13 +209,15 @@ class ProcessRuntime:
         except NotSendable:
             plain = tuple(item if isinstance(item, (int, str, Crashed)) else repr(item) for item in signal)
             self.sending.post_body(process_of(home), address, self.sending.unnumbered, SIGNAL, plain, "a signal")
+        except (MessageTooLarge, SharedMemoryError) as error:
+            log.error("a signal to %s is lost: %s", show(address), error)
 
-    def signal_here(self, address: int, signal: tuple[Any, ...]) -> None:
-        """Hand a signal to a kernel of this process."""
+    def signal_here(self, address: int, signal: tuple[Any, ...], at_once: bool = True) -> None:
+        """Hand a signal to a kernel of this process; `at_once`: if this is its thread, else behind what it was told."""
         kernel = self.kernels.get(address >> 56)
         if kernel is None:
             return
-        if kernel_here() is kernel:
+        if at_once and kernel_here() is kernel:
             kernel.signals.signal(signal)
         else:
             kernel.post(kernel.signals.signal, signal)
@@ -228,7 +231,7 @@ class ProcessRuntime:
 
     def control(self, home: int, operation: str, *args: Any) -> Future[Any]:
         """Ask the kernel of `home` to do something; the answer is a future."""
-        future: Future[Any] = Future(f"{operation} in worker {home}")
+        future: Future[Any] = Order(f"{operation} in worker {home}")
         if home == LOCAL_HOME and home not in self.kernels and self.start_local is not None:
             self.start_local()
         kernel = self.kernels.get(home)
@@ -238,20 +241,29 @@ class ProcessRuntime:
             return future
         corr = future.corr = self.sending.number()
         self.pending[corr] = future
-        self._asked.setdefault(home, set()).add(corr)
         try:
             self.sending.post_body(process_of(home), home << 56, corr, CONTROL, (operation, args), operation)
         except BaseException as error:
-            del self.pending[corr]
+            self.pending.pop(corr, None)
             future.fail(error)
+        future.asked = process_of(home)
         return future
 
-    def fail_control(self, home: int, error: BaseException) -> None:
-        """The worker of `home` died: whatever it was asked to do, and has not answered, failed."""
-        for corr in self._asked.pop(home, ()):
-            future = self.pending.pop(corr, None)
-            if future is not None:
-                future.fail(error)
+    def settle_lost(self, process: int, reason: WorkerDied) -> None:
+        """A process died: what it had taken out of our lane and not answered will not be answered (P6).
+
+        What still lies in the lane, its successor takes up, or refuses.
+        """
+        asked = [(corr, sink) for corr, sink in tuple(self.pending.items()) if sink.asked == process]
+        if not asked or self.outlet is None or self.inlet is None:
+            return
+        queued = self.outlet.unanswered(process)
+        # An answer is published before its question's block is free: so it is in the lane now, or never will be.
+        self.inlet.drain_from(process)
+        for corr, sink in asked:
+            if corr not in queued and self.pending.pop(corr, None) is not None:
+                lost = WorkerLost(sink.what, str(reason)) if isinstance(sink, Order) else None
+                sink.fail(lost or ActorDied(sink.what, str(reason), "unknown"))
 
     def tell_kernel(self, home: int, operation: str, *args: Any) -> None:
         """Have the kernel of `home` do something; no answer."""
@@ -278,15 +290,11 @@ class ProcessRuntime:
         else:
             kernel.post(run, kernel, *args)
 
-    def wait_in_foreign_thread(self, future: Future[Any], timeout_s: float | None) -> bool:
+    def wait_in_foreign_thread(self, future: Any, timeout_s: float | None) -> bool:
         """Help the lanes along for a moment while a thread of the user's waits; True if the answer came by it."""
         inlet = self.inlet
-        if inlet is None or timeout_s == 0 or not self._helping.acquire(blocking=False):
-            return False
-        try:
-            return inlet.help_out(lambda: future.state, 40)
-        finally:
-            self._helping.release()
+        help = inlet.help if inlet is not None else None
+        return help is not None and timeout_s != 0 and help.wait(future, timeout_s)
 
     def settle_pending(self, error: BaseException) -> None:
         """Nobody will answer any more: every question still open fails."""
@@ -320,17 +328,15 @@ class ProcessRuntime:
 
     # -- names, crashes, ends -----------------------------------------------------------------------------------------
 
-    def register(self, name: str, address: int, metadata: Any = None) -> None:
-        """Register a name. Raises NameTaken."""
-        if self.backend is not None:
-            with self.names_lock:
-                self.backend.register(name, address, metadata)
-        else:
-            self.control(CONTROLLER_HOME, "register", name, address, metadata).get(timeout=10)
+    def register(self, name: Any, address: int, metadata: Any = None) -> None:
+        """Register a name for an actor of this process. Raises NameTaken, InvalidName, InvalidMetadata."""
+        self.table(address >> 56).set_named(self.kernels[address >> 56].cells[address].word)
+        if self.names.whereis(name) != address:  # else it is a restart, and has it
+            self.names.register(name, address, metadata)
 
     def ended(self, cell: Cell) -> None:
         """An actor of this process is gone for good: free its names."""
-        if cell.extra is None or cell.extra.name is None:
+        if not self.table(cell.kernel.home).is_named(cell.word):
             return
         if self.backend is not None:
             with self.names_lock:
@@ -339,15 +345,10 @@ class ProcessRuntime:
             self.tell_kernel(CONTROLLER_HOME, "ended", cell.address)
 
     def crashed(self, cell: Cell, what: str, error: BaseException) -> None:
-        """Report a crash to the user's log."""
-        log.error(
-            "%s crashed handling %s: %s: %s",
-            f"{cell.name} <{show(cell.address)}>",
-            what,
-            type(error).__name__,
-            error,
-            exc_info=(type(error), error, error.__traceback__),
-        )
+        """Report a crash to the user's log and to whoever listens to events."""
+        text, fields = crash_report(cell, what, error, self.process)
+        log.error("%s", text, exc_info=(type(error), error, error.__traceback__), extra={"event": "actor_crashed"})
+        self.happened("actor_crashed", text, fields)
         if self.on_crash is not None:
             self.on_crash(cell, what, error)
 
@@ -356,7 +357,7 @@ class ProcessRuntime:
         sink = envelope[-1] if envelope[0] not in (1, 2) else None
         body = envelope[1:-1] if sink is not None else envelope[1:]
         copied = loads(dumps(body, "a message"))
-        return (envelope[0], *copied, sink) if sink is not None else (envelope[0], *copied)
+        return (envelope[0], *copied, CopiedAnswer(sink)) if sink is not None else (envelope[0], *copied)
 
     def close(self) -> None:
         """Let go of everything; references fail from now on."""

@@ -3,9 +3,9 @@
 Edge (memory); runs once in a new worker's kernel, before it is READY. The dead predecessor left its node table and
 what other processes had sent. Supervised actors become husks that wait for their supervisor's verdict, their queue
 with them; the others are gone and their messages dead letters. A message that was in hand is dead-lettered
-`crashed_in_flight`, or queued again if its actor says `redeliver`. Questions to the kernel itself fail: nobody knows
-how far they got. A worker killed in the middle of this leaves it to be done again: a block is freed only when its
-fate is settled, and a caller who is told twice hears once.
+`crashed_in_flight`, or queued again if its actor says `redeliver`. What the kernel itself was asked to do
+and had not begun is done now. A worker killed in the middle of this leaves it to be done again: a block is freed only
+when its fate is settled, and a caller who is told twice hears once.
 """
 
 from __future__ import annotations
@@ -14,34 +14,55 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from ..actor import CALL, CONTROL, OVERFLOWS, STOP, Kernel, Mailbox, behaviour_at
-from ..errors import ActorDied, StartError
-from ..ids import pack
+from ..actor import BURST, CALL, OVERFLOWS, STOP, Behaviour, Kernel, Mailbox, behaviour_at
+from ..errors import ActorDied
+from ..ids import home_of, pack, process_of
 from ..message import WorkerDied
-from ..transport import IN_HAND_LOCAL, SLOT_U8, SLOT_WORDS, Flag, Record, SlotView, State
-from .answers import RemoteAsk
+from ..transport import (
+    ATTEMPT,
+    EPOCH,
+    IN_HAND_LOCAL,
+    ROW_U32,
+    SLOT_U8,
+    SLOT_U32,
+    SLOT_WORDS,
+    TRIED,
+    Board,
+    LaneView,
+    Record,
+    SlotView,
+    Spill,
+    State,
+    spill_name_in,
+)
 from .books import Books
-from .inlet import NUMBER, Inlet
+from .inlet import SPILLED, Inlet
 
 log = logging.getLogger("actorlab")
 
-ATTEMPT_AT = 47
 
-
-def take_over(kernel: Kernel, inlet: Inlet, directory: Path, predecessor: WorkerDied | None) -> None:
+def take_over(kernel: Kernel, inlet: Inlet, board: Board, directory: Path, predecessor: WorkerDied | None) -> None:
     """Settle what a dead predecessor left in this slot."""
     books = kernel.table
     assert isinstance(books, Books)
     reason = predecessor or WorkerDied(kernel.home, "died")
-    in_hand = _adopt_actors(kernel, books)
+    in_hand = _adopt_actors(kernel, books, board)
+    at_work = set(in_hand.values())
     lost = dict.fromkeys(kernel.cells, 0)
     for path in sorted(directory.glob(f"lane.*.{kernel.home}")):
         sender = int(path.name.split(".")[1])
         for record in inlet.reader(sender).survivors():
-            _settle(kernel, inlet, record, in_hand, reason, lost)
+            _settle(kernel, inlet, sender, record, in_hand, reason, lost)
+    for address in in_hand.values():
+        cell = kernel.cells.get(address)
+        if cell is not None:
+            # Its block is free, so its handler was done; only the last store is missing.
+            cell.handled += 1
+            books.words[cell.word] = cell.handled << 24
     for address, cell in tuple(kernel.cells.items()):
         view = books.table.read(cell.word // SLOT_WORDS)
-        died_inside = view.depth - lost[address]
+        # The depth is written when an activation ends: of one that was cut short, up to BURST may have been handled.
+        died_inside = view.depth - lost[address] - (BURST if address in at_work else 0)
         if died_inside > 0:
             # sent inside the dead worker, by reference: gone with it, known by number
             books.count_dead(cell.word, died_inside)
@@ -49,53 +70,87 @@ def take_over(kernel: Kernel, inlet: Inlet, directory: Path, predecessor: Worker
         books.set_depth(cell.word, len(cell.mailbox))
 
 
-def _adopt_actors(kernel: Kernel, books: Books) -> dict[int, int]:
+def sweep_large_messages(spill: Spill, directory: Path, slot: int) -> int:
+    """Remove the files of large messages that a dead process of this slot wrote and did not send; return how many.
+
+    What it did send is referred to by its lanes, and is its reader's. It is dead, so nothing is added meanwhile.
+    """
+    referenced: set[str] = set()
+    for path in directory.glob(f"lane.{slot}.*"):
+        with LaneView(path) as lane:
+            referenced.update(map(spill_name_in, lane.payloads(SPILLED)))
+    return spill.sweep(referenced)
+
+
+def _adopt_actors(kernel: Kernel, books: Books, board: Board) -> dict[int, int]:
     """Make husks of the supervised, release the others; return what was in hand: code → the actor's address."""
     in_hand: dict[int, int] = {}
+    sorts: dict[tuple[int, ...], tuple[Behaviour, Mailbox]] = {}
     for index in tuple(books.table.live()):
         view: SlotView = books.table.read(index)
         address = pack(kernel.home, index, view.generation)
         if view.in_hand and view.in_hand != IN_HAND_LOCAL:
             in_hand[view.in_hand] = address
         supervisor = view.supervisor
-        decided_elsewhere = supervisor and supervisor >> 56 != kernel.home and view.flags & Flag.SUPERVISED
-        if not decided_elsewhere or view.state in (State.DEAD, State.STARTING):
+        if view.state in (State.DEAD, State.STARTING) or not _is_wanted(kernel, view, board):
             books.table.release(index)
             continue
-        bounds = Mailbox(view.capacity, OVERFLOWS[view.overflow], view.timeout_ms / 1000)
-        behaviour = behaviour_at(books.class_path(view.class_id))
-        behaviour.redeliver = view.redeliver
+        # A thousand husks are of few sorts, and each millisecond here is one in which none of them answers.
+        sort = (view.class_id, view.redeliver, view.capacity, view.overflow, view.timeout_ms)
+        if sort not in sorts:
+            behaviour = behaviour_at(books.class_path(view.class_id))
+            behaviour.redeliver = view.redeliver
+            sorts[sort] = behaviour, Mailbox(view.capacity, OVERFLOWS[view.overflow], view.timeout_ms / 1000)
+        behaviour, bounds = sorts[sort]
         kernel.lifecycle.make_husk(
             address, index * SLOT_WORDS, behaviour, bounds, supervisor, view.incarnation, view.handled
         )
     return in_hand
 
 
+def _is_wanted(kernel: Kernel, view: SlotView, board: Board) -> bool:
+    """Whether somebody may restart the actor: its supervisor lives, in another process, the one that started it.
+
+    One that died and was not yet replaced looks alive: of its death the controller tells us again.
+    """
+    supervisor = view.supervisor
+    if not supervisor or home_of(supervisor) == kernel.home:
+        return False
+    epoch: int = board.u32[process_of(home_of(supervisor)) * ROW_U32 + EPOCH]
+    return view.supervisor_epoch == epoch and kernel.runtime.is_alive(supervisor)
+
+
 def _settle(
-    kernel: Kernel, inlet: Inlet, record: Record, in_hand: dict[int, int], reason: WorkerDied, lost: dict[int, int]
+    kernel: Kernel,
+    inlet: Inlet,
+    sender: int,
+    record: Record,
+    in_hand: dict[int, int],
+    reason: WorkerDied,
+    lost: dict[int, int],
 ) -> None:
     dest, corr, kind, _flags, block, _length = record
-    if kind == CONTROL and corr & NUMBER:
-        inlet.free(corr >> 56 << 16 | block)
-        RemoteAsk(kernel.runtime, corr, ()).fail(StartError(f"worker {kernel.home}", str(reason)))  # type: ignore[arg-type]
-        return
     hand = (corr >> 56 << 16 | block) + 1
     if kind > STOP or in_hand.get(hand) != dest:
         if kind <= CALL and dest in lost:
             lost[dest] += 1
-        inlet.hand_on(record)
+        inlet.hand_on(record, sender)  # an answer's number is the asker's: only the lane says who sent it
         return
+    del in_hand[hand]
     cell = kernel.cells.get(dest)
     books: Any = kernel.table
     if cell is not None:
-        at = cell.word // SLOT_WORDS * SLOT_U8 + ATTEMPT_AT
-        attempt = books.table.u8[at]
+        attempt_at = cell.word // SLOT_WORDS * SLOT_U8 + ATTEMPT
+        tried_at = cell.word // SLOT_WORDS * SLOT_U32 + TRIED
+        tried = (inlet.reader(sender).position(block) & 0xFFFFFF) << 8 | sender
+        attempt = books.table.u8[attempt_at] if books.u32[tried_at] == tried else 0
         if attempt < cell.behaviour.redeliver:
-            # one more try; killed before the count, the same try comes again
-            books.table.u8[at] = attempt + 1
+            # One more try. Killed before the count, the same try comes again.
+            books.u32[tried_at] = tried
+            books.table.u8[attempt_at] = attempt + 1
+            books.words[cell.word] = cell.handled << 24
             kernel.admission.open_mailbox(cell).appendleft(record)
             return
-        books.table.u8[at] = 0
         books.count_dead(cell.word)
         books.words[cell.word] = cell.handled << 24
     why = "poison" if cell is not None and cell.behaviour.redeliver else "crashed_in_flight"

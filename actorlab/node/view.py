@@ -1,7 +1,7 @@
 """View: a running node as anybody sees it from outside, through its files and /proc; it asks nobody.
 
 Edge (files, read-only); used by the command line and dashboards. A hung node can still be looked at. The tree is read
-off the node table, where every actor's slot names its supervisor.
+off the node table, where every actor's slot names its supervisor; the trees' specifications say how each is restarted.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -23,6 +24,50 @@ from ..transport import EPOCH, PID, ROW_U32, Board, SlotView, State
 from .books import Books
 from .directory import base_directory, has_controller, node_directories
 from .identity import Identity, read_identity
+from .roots import Outline, read_roots
+from .sweep import sweep
+
+TWICE_S = 0.05
+"""Between two signals of one kind: closer ones count as one."""
+BRUTAL_S = 3.0
+
+SUPERVISORS = ("supervisor", "dynamic", "partition")
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """An actor of the tree as its slot and the registry show it."""
+
+    address: int
+    view: SlotView
+    path: str
+    name: str | None
+
+    @property
+    def is_supervisor(self) -> bool:
+        return self.path.endswith(":SupervisorActor")
+
+    @property
+    def kind(self) -> str:
+        return "supervisor" if self.is_supervisor else self.path.rpartition(":")[2]
+
+
+def _match(nodes: Iterable[_Node], line: Outline | None) -> list[tuple[_Node, Outline | None]]:
+    """Pair a supervisor's children with the lines of its specification, and put them into its order.
+
+    By name; who has none takes the next line of his kind that nobody has. Who was started at run time comes last.
+    """
+    lines = list(line.children) if line is not None else []
+    taken: dict[int, int] = {}
+    for node in sorted(nodes, key=lambda node: node.name is None):
+        for at, child in enumerate(lines):
+            fits = child.name == node.name if node.name is not None else child.kind == node.kind
+            fits = fits or (node.name is None and node.is_supervisor and child.kind in SUPERVISORS)
+            if fits and at not in taken.values():
+                taken[node.address] = at
+                break
+    ordered = sorted(nodes, key=lambda node: taken.get(node.address, len(lines)))
+    return [(node, lines[taken[node.address]] if node.address in taken else None) for node in ordered]
 
 
 class NodeView:
@@ -64,28 +109,30 @@ class NodeView:
         ]  # fmt: skip
 
     def tree(self) -> Sequence[TreeRow]:
-        """Return the supervision tree, parents before children; actors without a supervisor are not in it."""
+        """Return the supervision trees, parents before children, in start order as far as a specification says it.
+
+        Actors without a supervisor are not in them.
+        """
         names = {entry.address: split(entry.name).name for entry in self._names.items()}
-        below: dict[int, list[tuple[int, SlotView, str]]] = {}
+        below: dict[int, list[_Node]] = {}
         for books, address, view in self._slots():
-            below.setdefault(view.supervisor, []).append((address, view, books.class_path(view.class_id)))
+            node = _Node(address, view, books.class_path(view.class_id), names.get(address))
+            below.setdefault(view.supervisor, []).append(node)
+        roots = dict(read_roots(self.path))
         rows: list[TreeRow] = []
 
-        def walk(parent: int, depth: int) -> None:
-            for address, view, path in below.get(parent, ()):
-                is_supervisor = path.endswith(":SupervisorActor")
-                if depth == 0 and not is_supervisor:
-                    continue
-                label = path.rpartition(":")[2]
+        def walk(nodes: Iterable[tuple[_Node, Outline | None]], depth: int) -> None:
+            for node, line in nodes:
                 rows.append(
                     TreeRow(
-                        depth, names.get(address) or label, "supervisor" if is_supervisor else label, "",
-                        State(view.state).name.lower(), view.incarnation, show(address),
+                        depth, node.name or (line.name if line else node.kind), line.kind if line else node.kind,
+                        line.restart if line else "", State(node.view.state).name.lower(), node.view.incarnation,
+                        show(node.address),
                     )
                 )  # fmt: skip
-                walk(address, depth + 1)
+                walk(_match(below.get(node.address, ()), line), depth + 1)
 
-        walk(0, 0)
+        walk(((node, roots.get(node.address)) for node in below.get(0, ()) if node.is_supervisor), 0)
         return rows
 
     def _slots(self) -> Iterator[tuple[Books, int, SlotView]]:
@@ -96,18 +143,41 @@ class NodeView:
                     yield books, pack(home, index, view.generation), view
 
     def stop(self, *, brutal: bool = False, timeout_s: float = 10.0) -> bool:
-        """Ask the controller to stop (SIGTERM; twice is brutal) and wait for the end; return whether it came."""
+        """Ask the controller to stop (SIGTERM) and wait for the end; return whether it came.
+
+        `brutal` asks twice, and kills a controller that does not even listen to that; its workers go with it. What a
+        killed one leaves in shared memory is removed.
+        """
         who = read_identity(self.path / "node.json")
-        if who is None or not who.is_alive():
+        if who is None:
             return True
-        os.kill(who.pid, signal.SIGTERM)
-        if brutal:
-            os.kill(who.pid, signal.SIGTERM)
+        try:
+            process = os.pidfd_open(who.pid)
+        except ProcessLookupError:
+            return True
+        try:
+            if not who.is_alive():  # the number is somebody else's now
+                return True
+            signal.pidfd_send_signal(process, signal.SIGTERM)
+            if brutal and not self._ends_within(TWICE_S):
+                signal.pidfd_send_signal(process, signal.SIGTERM)
+                if not self._ends_within(min(timeout_s, BRUTAL_S)):
+                    signal.pidfd_send_signal(process, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        finally:
+            os.close(process)
+        ended = self._ends_within(timeout_s)
+        if ended and self.path.exists():
+            sweep(self.path.parent)
+        return ended
+
+    def _ends_within(self, timeout_s: float) -> bool:
         end = time.monotonic() + timeout_s
         while has_controller(self.path):
             if time.monotonic() > end:
                 return False
-            time.sleep(0.01)
+            time.sleep(0.005)
         return True
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ the controller says stop, or dies. A replacement takes over its slot as it finds
 from __future__ import annotations
 
 import gc
+import io
 import logging
 import os
 import pickle
@@ -20,19 +21,21 @@ from pathlib import Path
 from typing import Any
 
 from ..actor import Kernel
+from ..errors import SharedMemoryError
 from ..message import WorkerDied
 from ..registry import Names, SharedReader
-from ..transport import BEAT, BEAT2, ROW_U64, Board, Outlet, Spill
+from ..transport import Board, Outlet, Spill
 from .books import Books
 from .carrier import NameCarrier
 from .control import operations
 from .directory import NodeDirectory
 from .inlet import Inlet
+from .letters import LetterCarrier
 from .logs import forward_logs
 from .options import NodeOptions
 from .runtime import ProcessRuntime
-from .takeover import take_over
-from .watchdog import Interrupts
+from .takeover import sweep_large_messages, take_over
+from .watchdog import Interrupts, LoopWatch, dump_stacks_to, stacks_path
 
 log = logging.getLogger("actorlab")
 
@@ -56,13 +59,19 @@ def main(assignment: bytes, control: Any) -> None:
         if entry not in sys.path:
             sys.path.append(entry)
     gc.set_threshold(*who.options.gc_thresholds)
+    # A service manager sends it to the whole group: the order in which to stop is the controller's. No SIG_IGN, which
+    # programs that an actor starts would inherit.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)  # what was printed before a SIGKILL is seen
     status = 1
     try:
         status = _serve(who, control)
-    except BaseException:
+    except BaseException as error:
         logging.getLogger("actorlab").exception("worker %d fails", who.slot)
         try:
-            control.send_bytes(pickle.dumps(("failed", repr(sys.exc_info()[1]))))
+            control.send_bytes(pickle.dumps(("failed", error if isinstance(error, SharedMemoryError) else repr(error))))
         except OSError:
             pass
     finally:
@@ -81,40 +90,39 @@ def _serve(who: Assignment, control: Any) -> int:
     epoch = board.occupy(who.slot, os.getpid())
     runtime = ProcessRuntime(who.node_id, who.slot, who.options, directory)
     books = Books.create(directory, who.options.max_actors, who.slot)
+    runtime.epoch = epoch
     runtime.sending.number_from(epoch)
     runtime.own_table(who.slot, books)
     runtime.operations.update(operations())
     runtime.outlet = Outlet(directory, who.slot, board, who.options.lane_blocks)
     runtime.spill = Spill(directory, who.slot, epoch, who.options.max_message_bytes * 8)
+    if epoch > 1:
+        sweep_large_messages(runtime.spill, directory, who.slot)
     runtime.names = Names(SharedReader.open(directory / "names"), NameCarrier(runtime))
     inlet = runtime.inlet = Inlet(runtime, directory, who.slot, board)
     kernel = Kernel(runtime, who.slot, inlet)
-    inlet.attach(kernel.hub)
+    inlet.attach(kernel)
     runtime.kernels[who.slot] = kernel
     forward_logs(runtime, who.options.log_level)
-    interrupts = Interrupts(kernel)
-    signal.signal(signal.SIGUSR1, interrupts.on_signal)
-    kernel.post(take_over, kernel, inlet, directory, who.predecessor)
+    LetterCarrier(runtime, kernel)
+    watch = LoopWatch(kernel, board, who.slot, who.options.hold_warning_s)
+    signal.signal(signal.SIGUSR1, Interrupts(kernel, watch).on_signal)
+    dump_stacks_to(stacks_path(directory, who.slot))
+    kernel.post(take_over, kernel, inlet, board, directory, who.predecessor)
     kernel.post(lambda: control.send_bytes(pickle.dumps(("ready", os.getpid()))))
-    threading.Thread(target=_beat, args=(kernel, board, who, tree), name="actorlab heart", daemon=True).start()
+    threading.Thread(target=_beat, args=(watch, who.options, tree), name="actorlab heart", daemon=True).start()
     kernel.run()
     runtime.outlet.flush()
     tree.close()
     return 0
 
 
-def _beat(kernel: Kernel, board: Board, who: Assignment, tree: NodeDirectory) -> None:
-    """Count turns of this thread, and of the loop by a post; standing still means hung. Ends with the controller."""
-    beats = board.u64
-    row = who.slot * ROW_U64
-
-    def loop_beat() -> None:
-        beats[row + BEAT] += 1
-
+def _beat(watch: LoopWatch, options: NodeOptions, tree: NodeDirectory) -> None:
+    """Let the heart of a worker beat. Ends with the controller."""
+    pause_s = min(options.heartbeat_s, options.hold_warning_s / 2)
     while True:
-        beats[row + BEAT2] += 1
-        kernel.post(loop_beat)
-        time.sleep(who.options.heartbeat_s)
+        watch.beat()
+        time.sleep(pause_s)
         if not tree.controller_alive():
             tree.leave()
             os._exit(0)

@@ -35,9 +35,13 @@ class Names:
 
     def register(self, name: Name, address: int, metadata: Mapping[str, Any] | None = None) -> Entry:
         """Give `name` to `address`; see the contract. A name that cannot be one is refused here, before it travels."""
+        return self._writer.register(self.check(name), address, metadata)
+
+    def check(self, name: Name) -> str:
+        """Return the string that stands for `name`. Raises InvalidName."""
         key = _key(name)
         key_bytes(key)
-        return self._writer.register(key, address, metadata)
+        return key
 
     def unregister(self, name: Name, owner: int | None = None) -> bool:
         """Free `name` (if `owner`, where given, has it) and say whether it was taken."""

@@ -1,0 +1,136 @@
+"""Chain: who waits for whom, through calls; and the refusal of what would wait for itself.
+
+Edge (reads the cells of one kernel); used by everything that waits for an answer. A call carries the chain of those
+that wait for it, so a callee knows whom it must not call. What a chain cannot know, that the callee began to wait for
+the caller by itself, each cell of the kernel says in `waits_for`.
+"""
+
+from __future__ import annotations
+
+from _thread import get_ident
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DeadlockDetected
+from .cell import Cell
+from .envelope import Chain
+
+if TYPE_CHECKING:
+    from .future import Future
+    from .scheduler import Kernel
+
+
+class LocalCall:
+    """A handler that waits, in its greenlet, for an actor of the same kernel: the sink of its call."""
+
+    __slots__ = (
+        "asked", "caller", "corr", "direct", "greenlet", "outcome", "state", "timeout_s", "until", "waiting_in",
+        "what", "wheel",
+    )  # fmt: skip
+
+    def __init__(self, greenlet_: Any, caller: Cell, timeout_s: float | None, what: str) -> None:
+        self.what = what
+        self.greenlet = greenlet_
+        self.caller = caller
+        self.timeout_s = timeout_s
+        self.state = 0  # 0 pending, 1 value, 2 exception
+        self.asked = -1  # the process its question went to, if it went out
+        self.outcome: Any = None
+        self.direct = False  # the callee runs on the thread the caller lent it, and hands it straight back
+        self.wheel: Any = None
+        self.corr = 0  # its number among the questions to other processes
+        self.waiting_in: Cell | None = None  # the full mailbox at whose door the call waits
+        self.until: float | None = None  # its own deadline (inf: none), where the door's is shorter
+
+    @property
+    def chain(self) -> Chain:
+        return chain_of(self.caller)
+
+    def reply(self, value: Any) -> None:
+        self._settle(1, value)
+
+    def fail(self, error: BaseException) -> None:
+        self._settle(2, error)
+
+    def _settle(self, state: int, outcome: Any) -> None:
+        if self.state:
+            self._late()
+            return
+        self.state = state
+        self.outcome = outcome
+        if self.wheel is not None:
+            self.wheel.pop(self, None)
+        if not self.direct:
+            kernel = self.caller.kernel
+            if get_ident() == kernel.ident:
+                kernel.resumable.append(self.greenlet)
+            else:
+                kernel.post(kernel.resume, self.greenlet)  # answered by a blocking actor's thread
+
+    def expire(self) -> None:
+        """The deadline passed: the caller goes on with CallTimeout."""
+        self.caller.kernel.admission.give_up(self)
+
+    def abandon(self) -> None:
+        """The caller was thrown out while it waited: whatever comes now is late."""
+        if not self.state:
+            self.state = 2
+            if self.wheel is not None:
+                self.wheel.pop(self, None)
+
+    def _late(self) -> None:
+        from .future import Future
+
+        Future.late += 1
+
+
+def chain_of(cell: Cell | None) -> Chain:
+    """Return the addresses that wait, through calls, for what `cell` does now, itself last."""
+    if cell is not None and cell.sink.__class__ is not LocalCall:
+        return (cell.address,) if cell.sink is None else (*cell.sink.chain, cell.address)
+    chain: list[int] = []
+    while cell is not None:
+        chain.append(cell.address)
+        sink = cell.sink
+        if sink is None:
+            break
+        if sink.__class__ is LocalCall:
+            cell = sink.caller
+        else:
+            chain.extend(reversed(sink.chain))
+            break
+    return tuple(reversed(chain))
+
+
+def deadlock(kernel: Kernel, caller: Cell, callee: Cell) -> DeadlockDetected:
+    names = tuple(kernel.name_of(address) for address in chain_of(caller))
+    return DeadlockDetected(caller.name, callee.name, names)
+
+
+def refuse_cycle(caller: Cell, to: int) -> None:
+    """Raise DeadlockDetected if `to` waits, through others of this kernel, for `caller` or for who waits for it.
+
+    The chain that travels with a call cannot know that the callee began to wait for the caller by itself.
+    """
+    kernel = caller.kernel
+    chain = chain_of(caller)
+    callee = to
+    for _ in range(100):
+        if to in chain:
+            names = tuple(kernel.name_of(address) for address in chain)
+            raise DeadlockDetected(caller.name, kernel.name_of(callee), names)
+        cell = kernel.cells.get(to)
+        to = cell.extra.waits_for if cell is not None and cell.extra is not None else 0
+        if not to:
+            return
+
+
+def begin_wait(cell: Cell, future: Future[Any]) -> None:
+    """A handler of `cell` waits for the answer of `future.to`: say so to whoever asks; refuse what cannot come."""
+    refuse_cycle(cell, future.to)
+    future.chain = chain_of(cell)
+    cell.more().waits_for = future.to
+
+
+def end_wait(cell: Cell) -> None:
+    """The handler goes on."""
+    cell.more().waits_for = 0

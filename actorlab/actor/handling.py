@@ -1,0 +1,226 @@
+"""Handling: one message of any kind, from its envelope to its answer; those still in a lane are unpickled here.
+
+Edge (runs users' code, in the actor's greenlet or thread); used by the scheduler and by blocking actors' threads. The
+scheduler has its own short way for the plainest messages between actors of one kernel; everything else comes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import Context, ContextVar
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from ..transport import ONE_BLOCK_BYTES, loads
+from .cell import DEAD, PARKED, Cell
+from .chain import LocalCall
+from .envelope import ASK, CALL, CAST, END, INFO, INIT, JOB, LAST_KIND, STOP, TELL
+from .pykka_messages import PYKKA_MESSAGES, answer_pykka
+from .waiting import undirect
+
+if TYPE_CHECKING:
+    from .runtime import Inlet
+    from .scheduler import Kernel
+
+TASK_CELL: ContextVar[Cell | None] = ContextVar("actorlab_task_cell", default=None)
+"""The actor on whose behalf an asyncio task runs."""
+
+Handler = Callable[[Cell, Any, Any], bool]
+"""Handle an envelope of a cell in a greenlet; return whether the actor may go on with the next one."""
+
+
+class Handling:
+    """Handles the messages of one kernel's actors."""
+
+    def __init__(self, kernel: Kernel, lanes: Inlet | None) -> None:
+        self._kernel = kernel
+        self._lanes = lanes
+        self.from_lane: Handler = _no_lanes if lanes is None else _lane_handler(self, kernel, lanes)
+
+    def handle(self, cell: Cell, envelope: Any, me: Any) -> bool:
+        """Handle one message; return whether the actor may go on with the next one."""
+        kind = envelope[0]
+        if kind > LAST_KIND:
+            return self.from_lane(cell, envelope, me)
+        kernel = self._kernel
+        sink = envelope[-1] if kind == CALL or kind == ASK else None
+        cell.sink = sink
+        try:
+            if kind == CALL or kind == CAST:
+                result = cell.behaviour.public[envelope[1]](cell.object, *envelope[2], **envelope[3])
+            elif kind == INIT:
+                cell.sink = envelope[2]
+                return kernel.lifecycle.init(cell, envelope[1], envelope[2])
+            elif kind == STOP or kind == END:
+                cell.more().unbounded -= 1
+                kernel.endings.end(cell, envelope)
+                return False
+            elif kind == JOB:
+                return _do_job(cell, envelope[1], envelope[2])
+            else:
+                if kind == INFO:
+                    extra = cell.more()
+                    extra.unbounded -= 1
+                message = envelope[1]
+                if message.__class__ in PYKKA_MESSAGES:
+                    result = answer_pykka(cell.object, message)
+                else:
+                    result = cell.object.on_receive(message)
+            if result.__class__ is CoroutineType:
+                if cell.behaviour.blocking:
+                    result = kernel.lifecycle.wait_if_async(result)
+                else:
+                    self.start_task(cell, result, sink, envelope)
+                    return False
+        except BaseException as error:
+            cell.sink = None
+            survived = kernel.lifecycle.failed(cell, envelope, sink, error)
+            if me.gr_context is not None:
+                me.gr_context = None
+            return survived
+        cell.handled += 1
+        cell.sink = None
+        if me.gr_context is not None:
+            me.gr_context = None
+        if sink is not None:
+            sink.reply(result)
+        return True
+
+    def open_from_lane(self, cell: Cell, record: Any, me: Any) -> bool:
+        """Handle a lane's message of the rarer sorts: a stop, a large one, one that cannot be unpickled."""
+        lanes = self._lanes
+        assert lanes is not None
+        envelope = lanes.open(cell, record)
+        going_on = envelope is None or self.handle(cell, envelope, me)
+        if going_on:
+            self.release_hand(cell)
+        return going_on
+
+    def release_hand(self, cell: Cell) -> None:
+        """The message in hand is done: free its block, if it came by a lane, then say so in the table."""
+        hand = cell.hand
+        if hand:
+            cell.hand = 0
+            assert self._lanes is not None
+            self._lanes.free(hand - 1)
+            self._kernel.words[cell.word] = cell.handled << 24
+
+    def drop(self, record: Any, reason: str, error: BaseException) -> None:
+        """Dead-letter a message that lies in a lane."""
+        assert self._lanes is not None
+        self._lanes.drop(record, reason, error)
+
+    def free(self, hand: int) -> None:
+        """Give back the block of a message that was in hand."""
+        assert self._lanes is not None
+        self._lanes.free(hand - 1)
+
+    def start_task(self, cell: Cell, coroutine: Any, sink: Any, envelope: Any) -> None:
+        """Run an async handler as a task of the loop; the actor takes its next message when it is done."""
+        kernel = self._kernel
+        cell.phase = PARKED
+        kernel.current = None
+        context = Context()
+        context.run(TASK_CELL.set, cell)
+        if sink.__class__ is LocalCall and sink.direct:
+            undirect(kernel, cell)
+        task = kernel.hub.loop.create_task(coroutine, context=context)
+        cell.more().task = task
+        task.add_done_callback(lambda task: kernel.lifecycle.task_done(cell, task, sink, envelope))
+
+
+def _do_job(cell: Cell, function: Callable[[], Any], sink: Any) -> bool:
+    try:
+        result = function()
+    except BaseException as error:
+        sink.fail(error)
+    else:
+        sink.reply(result)
+    cell.phase = DEAD
+    return False
+
+
+def _no_lanes(cell: Cell, record: Any, me: Any) -> bool:
+    raise RuntimeError(f"a message from a lane for {cell.name}, in a process without lanes")
+
+
+def _lane_handler(handling: Handling, kernel: Kernel, lanes: Inlet) -> Handler:
+    """Return the handler of messages that lie in a lane: a closure, for it runs once for each of them."""
+    words, readers = kernel.words, lanes.readers
+    lifecycle, open_from_lane, question = kernel.lifecycle, handling.open_from_lane, lanes.question
+    one_block = ONE_BLOCK_BYTES
+
+    def from_lane(cell: Cell, record: Any, me: Any) -> bool:
+        # Noted as in hand, unpickled, handled, its block given back. Killed before the first store: it is still queued
+        # for the next incarnation. Between the stores: it is the message in hand. After its block is free and before
+        # the last store: in hand, fate unknown; it is never handled twice.
+        _dest, corr, kind, flags, block, length = record
+        sender = corr >> 56
+        cell.hand = hand = (sender << 16 | block) + 1
+        words[cell.word] = cell.handled << 24 | hand
+        if flags or kind > CALL:
+            return open_from_lane(cell, record, me)
+        reader = readers[sender]
+        at = reader.data + (block << 8) + 32
+        try:
+            body = loads(reader.mapped[at : at + length])
+        except BaseException:
+            return open_from_lane(cell, record, me)  # which fails again, and says so to whom it concerns
+        sink = None
+        try:
+            if kind == TELL:
+                if body.__class__ in PYKKA_MESSAGES:
+                    result = answer_pykka(cell.object, body)
+                else:
+                    result = cell.object.on_receive(body)
+            elif kind == CALL:
+                name, args, kwargs, chain = body
+                cell.sink = sink = question(corr, chain)
+                result = cell.behaviour.public[name](cell.object, *args, **kwargs)
+            elif kind == CAST:
+                name, args, kwargs = body
+                result = cell.behaviour.public[name](cell.object, *args, **kwargs)
+            else:
+                body, chain = body
+                cell.sink = sink = question(corr, chain)
+                if body.__class__ in PYKKA_MESSAGES:
+                    result = answer_pykka(cell.object, body)
+                else:
+                    result = cell.object.on_receive(body)
+            if result.__class__ is CoroutineType:
+                if cell.behaviour.blocking:
+                    result = lifecycle.wait_if_async(result)
+                else:
+                    handling.start_task(cell, result, sink, _envelope(kind, body, sink))
+                    return False
+        except BaseException as error:
+            cell.sink = None
+            survived = lifecycle.failed(cell, _envelope(kind, body, sink), sink, error)
+            if me.gr_context is not None:
+                me.gr_context = None
+            return survived
+        cell.handled = handled = cell.handled + 1
+        if me.gr_context is not None:
+            me.gr_context = None
+        if sink is not None:
+            cell.sink = None
+            sink.reply(result)
+        if cell.hand:
+            cell.hand = 0
+            # of one block: free; of several: its sender frees them
+            reader.status[block] = 0 if length <= one_block else 4
+            lanes.freed = True
+            if reader.buf[192]:
+                lanes.room_for(sender)
+            words[cell.word] = handled << 24
+        return True
+
+    return from_lane
+
+
+def _envelope(kind: int, body: Any, sink: Any) -> tuple[Any, ...]:
+    if kind == TELL:
+        return (TELL, body)
+    if kind == ASK:
+        return (ASK, body, sink)
+    return (kind, *body[:3]) if sink is None else (kind, *body[:3], sink)

@@ -1,0 +1,132 @@
+"""Help: how a thread of the user's waits for an answer: it drains the lanes itself, and no other has to wake.
+
+Edge (memory, a named pipe); used by the inlet, in the process whose lanes it drains. The kernel that owns the lanes
+and one helper share the sleeping row of the board: the helper polls, then sleeps at a bell of its own, and while it
+sleeps there the others ring that one. An answer then costs one wake-up, where the kernel's thread would make it two
+and a hand-over of the interpreter. After HELP_S the helper leaves the lanes to the kernel.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..transport import ASLEEP, ASLEEP_SECOND, Board, Doorbell, Ringer, second_bell_path
+
+if TYPE_CHECKING:
+    from .inlet import Inlet
+
+HELP_S = 0.02
+SPIN_NS = 50_000
+RECENT_NS = 1_000_000
+
+
+class Help:
+    """Who of a process's threads is rung."""
+
+    def __init__(self, inlet: Inlet, board: Board, directory: Path) -> None:
+        self._inlet = inlet
+        self._board = board
+        self._process = process = 0
+        self._helping = threading.Lock()
+        # reentrant: an interrupt may come between its acquisition and the next line
+        self._roles = threading.RLock()
+        self._resting = False  # the kernel sleeps
+        self._asleep = False  # the helper does
+        self._last_ns = 0
+        path = second_bell_path(directory, process)
+        self._bell = Doorbell(path)
+        self._ringer = Ringer(path)
+        self._poll = select.poll()
+        self._poll.register(self._bell.fileno(), select.POLLIN)
+
+    # -- the kernel's side ------------------------------------------------------------------------------------------
+
+    def rest(self) -> bool:
+        """The kernel goes to sleep. False: there is news, and it is awake again."""
+        with self._roles:
+            self._resting = self._board.sleep(self._process, ASLEEP_SECOND if self._asleep else ASLEEP)
+            return self._resting
+
+    def wake(self) -> None:
+        """The kernel is awake, and will look at the lanes before it sleeps again."""
+        with self._roles:
+            self._resting = False
+            self._board.wake(self._process)
+
+    # -- the helper's side ------------------------------------------------------------------------------------------
+
+    def wait(self, future: Any, timeout_s: float | None) -> bool:
+        """Drain lanes until `future` is settled; False when somebody else helps already, or after a while."""
+        if not self._helping.acquire(False):
+            return False
+        try:
+            return self._wait(future, timeout_s)
+        finally:
+            self._helping.release()
+
+    def _wait(self, future: Any, timeout_s: float | None) -> bool:
+        inlet, board, process = self._inlet, self._board, self._process
+        clock, yield_core, has_news = time.perf_counter_ns, os.sched_yield, inlet.has_news
+        start = now = clock()
+        board.wake(process)  # whether the kernel sleeps or not: we look
+        try:
+            if start - self._last_ns < RECENT_NS:
+                end = start + SPIN_NS
+                while now < end:
+                    if has_news():
+                        inlet.poll()
+                        if future.state:
+                            return True
+                    yield_core()
+                    now = clock()
+            if not future.state:
+                limit_s = HELP_S if timeout_s is None else min(HELP_S, timeout_s)
+                self._sleep(future, start + int(limit_s * 1e9))
+            return bool(future.state)
+        finally:
+            self._leave()
+            self._last_ns = clock()
+
+    def _sleep(self, future: Any, end: int) -> None:
+        bell = self._bell
+        future.on_settled(self._settled)
+        try:
+            while not future.state:
+                with self._roles:
+                    self._asleep = True
+                    # An awake kernel looks at the lanes before it sleeps, and leaves our mark then.
+                    quiet = not self._resting or self._board.sleep(self._process, ASLEEP_SECOND)
+                if quiet and not future.state:
+                    left = end - time.perf_counter_ns()
+                    if left <= 0:
+                        return
+                    self._poll.poll(left / 1e6)
+                    bell.clear()
+                self._asleep = False
+                if not self._inlet.poll():
+                    os.sched_yield()
+        finally:
+            future.forget(self._settled)
+
+    def _settled(self) -> None:
+        if self._asleep:  # by another thread
+            self._ringer.ring()
+
+    def _leave(self) -> None:
+        """Hand the lanes back: what came meanwhile is dealt with, and the next ring is the kernel's."""
+        while True:
+            with self._roles:
+                self._asleep = False
+                if not self._resting or self._board.sleep(self._process, ASLEEP):
+                    return
+            self._inlet.poll()
+
+    def close(self) -> None:
+        """Close the bell."""
+        self._bell.close()
+        self._ringer.close()

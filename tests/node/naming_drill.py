@@ -1,0 +1,58 @@
+"""Actors for the tests of names; imported by the workers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import actorlab as al
+
+
+class Clerk(al.Actor):
+    """Asks its node about names."""
+
+    def find(self, name: Any) -> Any:
+        return self.node.whereis(name)
+
+    def find_often(self, name: str, times: int) -> Any:
+        for _ in range(times):
+            found = self.node.whereis(name)
+        return found
+
+    def register(self, name: Any, ref: Any, metadata: Any = None) -> None:
+        self.node.register(name, ref, metadata)
+
+    def unregister(self, name: Any) -> bool:
+        freed: bool = self.node.unregister(name)
+        return freed
+
+    def metadata(self, name: Any) -> Any:
+        return self.node.metadata(name)
+
+    def own_name(self) -> Any:
+        return self.ref.name
+
+    def crash(self) -> None:
+        raise RuntimeError("crash")
+
+
+class Restless(al.Actor):
+    """Wants a name, again and again."""
+
+    def race(self, name: str, rounds: int) -> list[bool]:
+        won = []
+        for n in range(rounds):
+            try:
+                self.node.register(f"{name} {n}", self.ref)
+                won.append(True)
+            except al.NameTaken:
+                won.append(False)
+        return won
+
+
+def open_all_lanes(node: al.Node) -> None:
+    """Have this process open what it keeps open of its node, so that no test of a module's node is blamed for it."""
+    for worker in node.workers:
+        ref = node.spawn(Restless, placement=worker.number)
+        ref.statistics()
+        ref.stop()
+    node.wait_idle()

@@ -1,0 +1,210 @@
+"""How a node begins and ends: in order, at once, by Ctrl-C, and when its controller is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from recovery_drill import Clerk, HardToStop, Slow, is_busy, worker_of
+
+import actorlab as al
+
+pytestmark = pytest.mark.process
+
+HERE = Path(__file__).parent
+
+
+def run(script: str, *args: str) -> subprocess.Popen:
+    """Start a program of the user's; what it prints can be read line by line."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["src", str(HERE), str(HERE.parent.parent)])}
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script), *args],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True,
+    )  # fmt: skip
+
+
+def workers_of(pids: str) -> list[int]:
+    return [int(pid) for pid in pids.split()]
+
+
+def alive(pids) -> list[int]:
+    found = []
+    for pid in pids:
+        try:
+            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                found.append(pid)
+        except psutil.NoSuchProcess:
+            pass
+    return found
+
+
+BEGIN = """
+    import os, signal, sys, time
+    import actorlab as al
+    from recovery_drill import Clerk, HardToStop
+"""
+
+
+def test_a_node_stops_its_trees_in_reverse_order_of_their_starts(tmp_path):
+    notes = str(tmp_path / "notes")
+    with al.Node(workers=2, log_level="CRITICAL") as node:
+        node.start(
+            al.Supervisor(
+                children=[
+                    al.child(Clerk, 0, notes, name="a", placement=1),
+                    al.Supervisor(placement=2, children=[al.child(Clerk, 0, notes, name="b", placement=1)]),
+                    al.child(Clerk, 0, notes, name="c", placement="local"),
+                ]
+            )
+        )
+        node.start(al.Supervisor(children=[al.child(Clerk, 0, notes, name="d", placement=2)]))
+        loose = node.spawn(Clerk, 0, notes, placement=1)
+        order = [f"{node.whereis(name).address:x}" for name in "abcd"]
+    events = [line.split() for line in Path(notes).read_text().splitlines()]
+    stops = [address for what, address in events if what == "stop"]
+    assert stops == [*reversed(order), f"{loose.address:x}"]
+    with pytest.raises(al.NodeGone):
+        loose.call.add(1)
+
+
+@pytest.mark.parametrize("brutal", [False, True], ids=["in order", "brutal"])
+def test_a_node_stops_in_bounded_time_whatever_its_actors_do(eventually, brutal):
+    node = al.Node(workers=2, log_level="CRITICAL", stop_timeout_s=1.0)
+    pids = [worker.pid for worker in node.workers]
+    hard = [al.child(HardToStop, how, shutdown=60.0) for how in ("park", "sleep", "raise")]
+    node.start(al.Supervisor(children=[al.child(Clerk, name="one", shutdown="infinity", placement=1), *hard]))
+    waiting = node.whereis("one").request.nap(60)
+    eventually(is_busy(node, node.whereis("one")))
+    began = time.monotonic()
+    node.stop(brutal=brutal)
+    assert time.monotonic() - began < (1.0 if brutal else 4.0)
+    assert not alive(pids)
+    with pytest.raises((al.ActorDied, al.NodeGone)):
+        waiting.get(timeout=1)
+    assert node.wait(timeout=1) is None
+
+
+def test_a_node_can_be_stopped_from_another_thread_while_somebody_waits_for_it():
+    node = al.Node(workers=1, log_level="CRITICAL")
+    waited = []
+    thread = threading.Thread(target=lambda: waited.append(node.wait()))
+    thread.start()
+    node.stop()
+    node.stop()  # once more does no harm
+    thread.join(5)
+    assert waited == [None]
+
+
+def test_a_node_that_is_stopped_while_a_worker_is_replaced_leaves_nothing(eventually):
+    for pause_s in (0.0, 0.002, 0.005, 0.02):
+        node = al.Node(workers=2, log_level="CRITICAL")
+        node.start(al.Supervisor(children=[al.child(Clerk, placement=1), al.child(Clerk, placement=2)]))
+        for worker in node.workers:
+            os.kill(worker.pid, signal.SIGKILL)
+        threading.Event().wait(pause_s)
+        began = time.monotonic()
+        node.stop()
+        assert time.monotonic() - began < 5
+
+
+def test_a_tree_that_fails_to_start_stops_the_node(tmp_path):
+    before = threading.active_count()
+    with pytest.raises(al.StartError, match="not ready within"):
+        al.Node(workers=1, log_level="CRITICAL", tree=al.Supervisor(children=[al.child(Slow, 60, init_timeout_s=0.1)]))
+    assert threading.active_count() <= before + 1
+
+
+def test_a_worker_that_never_gets_ready_fails_the_node():
+    with pytest.raises(al.WorkerStartError, match="no_such_module"):
+        al.Node(workers=1, preload=("no_such_module",), log_level="CRITICAL")
+
+
+def test_a_killed_controller_leaves_no_process_and_no_file(eventually, tmp_path):
+    program = run(
+        BEGIN + """
+    node = al.Node(workers=2, runtime_dir=sys.argv[1])
+    node.start(al.Supervisor(children=[al.child(Clerk, name="one", placement=1)]))
+    node.whereis("one").cast.spin(60)
+    print(*[worker.pid for worker in node.workers], node._controller.launcher.forkserver_pid, flush=True)
+    time.sleep(60)
+    """,
+        str(tmp_path),
+    )
+    pids = workers_of(program.stdout.readline())
+    assert len(alive(pids)) == 3
+    program.kill()
+    program.wait()
+    eventually(lambda: not alive(pids))
+    eventually(lambda: not list(tmp_path.iterdir()))
+    program.communicate()
+
+
+def test_ctrl_c_is_the_users_exception_and_the_node_stops_in_order(eventually, tmp_path):
+    notes = tmp_path / "notes"
+    program = run(
+        BEGIN + """
+    try:
+        with al.Node(workers=2, runtime_dir=sys.argv[1]) as node:
+            node.start(al.Supervisor(children=[al.child(Clerk, 0, sys.argv[2], name="one", placement=1)]))
+            print(*[worker.pid for worker in node.workers], flush=True)
+            node.wait()
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    """,
+        str(tmp_path),
+        str(notes),
+    )
+    pids = workers_of(program.stdout.readline())
+    os.killpg(program.pid, signal.SIGINT)  # as a terminal does: the workers get it, too
+    out, err = program.communicate(timeout=10)
+    assert out.split() == ["interrupted"], err
+    assert [line.split()[0] for line in notes.read_text().splitlines()] == ["start", "stop"]
+    assert "Traceback" not in err
+    assert not alive(pids)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes"]
+
+
+def test_a_second_ctrl_c_does_not_wait_for_anybody(eventually, tmp_path):
+    program = run(
+        BEGIN + """
+    try:
+        with al.Node(workers=2, runtime_dir=sys.argv[1]) as node:
+            node.start(al.Supervisor(children=[al.child(HardToStop, "park", shutdown=60.0, placement=1)]))
+            try:
+                print(*[worker.pid for worker in node.workers], flush=True)
+                node.wait()
+            finally:
+                print("stopping", flush=True)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    """,
+        str(tmp_path),
+    )
+    pids = workers_of(program.stdout.readline())
+    program.send_signal(signal.SIGINT)
+    assert program.stdout.readline() == "stopping\n"
+    threading.Event().wait(0.2)
+    began = time.monotonic()
+    program.send_signal(signal.SIGINT)
+    out, err = program.communicate(timeout=10)
+    assert time.monotonic() - began < 3
+    assert out.split() == ["interrupted"], err
+    assert not alive(pids)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_worker_ignores_the_terminals_interrupt():
+    with al.Node(workers=1, log_level="CRITICAL") as node:
+        ref = node.spawn(Clerk, 3)
+        os.kill(worker_of(node, 1).pid, signal.SIGINT)
+        os.kill(worker_of(node, 1).pid, signal.SIGTERM)
+        assert ref.call.add(0) == 3
+        assert worker_of(node, 1).restarts == 0

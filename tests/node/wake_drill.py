@@ -1,0 +1,57 @@
+"""Actors for the tests of wake-ups; imported by the workers."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+import actorlab as al
+
+LONGEST_PAUSE_S = 0.0003
+"""Longer than a receiver polls before it sleeps, so that messages find it on either side and in between."""
+
+
+def worst_call_s(ref: Any, seconds: float, seed: int) -> tuple[int, float]:
+    """Call `ref.same` at odd moments for a while; return how many calls there were and what the slowest took."""
+    chance, end = random.Random(seed), time.perf_counter() + seconds
+    calls, worst = 0, 0.0
+    while (started := time.perf_counter()) < end:
+        assert ref.call.same(calls) == calls
+        worst = max(worst, time.perf_counter() - started)
+        calls += 1
+        time.sleep(chance.random() * LONGEST_PAUSE_S)
+    return calls, worst
+
+
+class Same(al.Actor):
+    """Answers with what it is asked; counts what it is told."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def same(self, value: Any) -> Any:
+        return value
+
+    def on_receive(self, message: int) -> None:
+        self.seen.append(message)
+        if message % 97 == 0:
+            time.sleep(0.0002)  # so that its lane fills up now and then
+
+    def all_seen(self) -> list[int]:
+        return self.seen
+
+
+class Caller(al.Actor):
+    """Calls and tells from within its worker."""
+
+    def call_for(self, ref: Any, seconds: float, seed: int) -> tuple[int, float]:
+        return worst_call_s(ref, seconds, seed)
+
+    def flood(self, ref: Any, n: int) -> int:
+        """Tell `ref` 0 … n - 1; return how often room was found by chance, without a ring."""
+        before: int = self.ref.runtime.sending.rescues
+        for i in range(n):
+            ref.tell(i)
+        found: int = self.ref.runtime.sending.rescues
+        return found - before

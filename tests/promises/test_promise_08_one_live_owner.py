@@ -1,0 +1,43 @@
+"""Promise 8: one live owner a name. A reference to a supervised actor stays good across its restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from promise_drill import Recorder
+
+import actorlab as al
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture
+def node() -> Iterator[al.Node]:
+    tree = al.Supervisor(max_restarts=100, children=[al.child(Recorder, name="kept", placement=1)])
+    with al.Node(workers=2, tree=tree) as node:
+        yield node
+
+
+def test_a_name_has_one_live_owner_in_every_process(node: al.Node) -> None:
+    """Promise 8: one live owner a name, and every process sees the same one."""
+    kept: Any = node.whereis("kept")
+    finders = [node.spawn(Recorder, placement=worker) for worker in (1, 2)]
+    assert all(finder.call.find("kept") == kept for finder in finders)
+    with pytest.raises(al.NameTaken):
+        node.spawn(Recorder, name="kept", placement=2)
+    assert all(finder.call.find("kept") == kept for finder in finders)
+
+
+@pytest.mark.parametrize("end", ["crash", "die"])
+def test_a_reference_stays_good_across_restarts(node: al.Node, eventually: Callable[..., None], end: str) -> None:
+    """Promise 8: `ref.incarnation` tells; who held the reference keeps it, in whatever process."""
+    kept: Any = node.whereis("kept")
+    friend = node.spawn(Recorder, placement=2)
+    assert friend.call.ask_of(kept, "take", 1) == 1
+    getattr(kept.cast, end)()
+    eventually(lambda: kept.incarnation == 1)
+    assert friend.within(20).call.ask_of(kept, "take", 2) == 2
+    assert kept.within(10).call.all() == [2]
+    assert node.whereis("kept") == kept
