@@ -23,8 +23,8 @@ class LocalCall:
     """A handler that waits, in its greenlet, for an actor of the same kernel: the sink of its call."""
 
     __slots__ = (
-        "asked", "caller", "corr", "direct", "greenlet", "outcome", "state", "timeout_s", "until", "waiting_in",
-        "what", "wheel",
+        "asked", "caller", "corr", "direct", "greenlet", "outcome", "parked", "state", "timeout_s", "until",
+        "waiting_in", "what", "wheel",
     )  # fmt: skip
 
     def __init__(self, greenlet_: Any, caller: Cell, timeout_s: float | None, what: str) -> None:
@@ -36,6 +36,7 @@ class LocalCall:
         self.asked = -1  # the process its question went to, if it went out
         self.outcome: Any = None
         self.direct = False  # the callee runs on the thread the caller lent it, and hands it straight back
+        self.parked = False  # its greenlet waits for this, and nobody has resumed it yet
         self.wheel: Any = None
         self.corr = 0  # its number among the questions to other processes
         self.waiting_in: Cell | None = None  # the full mailbox at whose door the call waits
@@ -62,9 +63,15 @@ class LocalCall:
         if not self.direct:
             kernel = self.caller.kernel
             if get_ident() == kernel.ident:
-                kernel.resumable.append(self.greenlet)
+                self._resume()
             else:
-                kernel.post(kernel.resume, self.greenlet)  # answered by a blocking actor's thread
+                kernel.post(self._resume)  # answered by a blocking actor's thread
+
+    def _resume(self) -> None:
+        # The answer may have come before its greenlet waits: then it goes on by itself, and must not be switched to.
+        if self.parked:
+            self.parked = False
+            self.caller.kernel.resumable.append(self.greenlet)
 
     def expire(self) -> None:
         """The deadline passed: the caller goes on with CallTimeout."""

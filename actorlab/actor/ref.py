@@ -18,12 +18,12 @@ from ..errors import NodeGone
 from ..ids import home_of, show
 from . import current, outbound
 from .cell import IDLE, READY
-from .current import kernels
+from .current import cell_here, kernels
 from .envelope import CAST, TELL
 from .future import Future
 from .proxy import Shell
 from .pykka_messages import ActorStop
-from .remote_call import call_out
+from .remote_call import call_from_outside, call_out
 from .waiting import call as local_call
 
 if TYPE_CHECKING:
@@ -279,6 +279,8 @@ class Call:
                 kernel = kernels.get(get_ident())
                 if kernel is not None:
                     return call_out(kernel, ref, name, args, kwargs, timeout_s)
+                if cell_here() is None:
+                    return call_from_outside(ref, name, args, kwargs, timeout_s)
             return outbound.call(ref, name, args, kwargs, timeout_s)
 
         self.__dict__[name] = call

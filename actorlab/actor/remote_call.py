@@ -60,6 +60,7 @@ def call_out(
             if end is not None and sink.wheel is None:
                 deadlines.add_at(sink, end)
             extra.waits_for = to
+            sink.parked = True
             park(kernel)
         extra.waits_for = 0
     except BaseException:

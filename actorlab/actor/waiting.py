@@ -93,7 +93,9 @@ def wait_for(kernel: Kernel, future: Future[Any], timeout_s: float | None) -> No
         kernel.deadlines.add(waiter, max(0.0, timeout_s))
     try:
         while not future.state and not waiter.expired:
-            park(kernel)
+            waiter.woken = False
+            if not future.state:
+                park(kernel)
     finally:
         waiter.done()
         future.forget(waiter.wake)
@@ -179,6 +181,7 @@ def call(
             extra.waits_for = cell.address
             try:
                 while not sink.state:
+                    sink.parked = True
                     park(kernel)
             except BaseException:
                 sink.abandon()
@@ -214,6 +217,7 @@ def lend(kernel: Kernel, cell: Cell, envelope: tuple[Any, ...], timeout_s: float
             kernel.deadlines.add(sink, timeout_s)
         try:
             while not sink.state:
+                sink.parked = True
                 park(kernel)
         except BaseException:
             sink.abandon()
@@ -276,6 +280,7 @@ def undirect(kernel: Kernel, cell: Cell) -> None:
     sink = cell.sink
     while sink.__class__ is LocalCall and sink.direct:
         sink.direct = False
+        sink.parked = True
         if sink.timeout_s is not None:
             kernel.deadlines.add(sink, sink.timeout_s)
         caller = sink.caller
@@ -314,7 +319,7 @@ class _Waiter:
         self.kernel = kernel
         self.greenlet = greenlet_
         self.expired = False
-        self.woken = False
+        self.woken = True  # until it waits: an outcome that comes before must not resume it
         self.wheel: Any = None
 
     def wake(self) -> None:

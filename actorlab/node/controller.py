@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import signal
 import sys
 import threading
 import time
@@ -27,12 +26,8 @@ from ..message import WorkerDied
 from ..registry import Names, create_backend
 from ..telemetry import Event
 from ..transport import (
-    BEAT,
-    BEAT2,
-    CURRENT,
     EPOCH,
     ROW_U32,
-    ROW_U64,
     Board,
     Outlet,
     Spill,
@@ -43,42 +38,19 @@ from ..transport import (
 from .books import Books
 from .control import operations
 from .directory import NodeDirectory
-from .exits import ExitWatch, is_stopped
+from .exits import ExitWatch
 from .inlet import Inlet
 from .launch import Launcher
 from .logs import take_log
 from .news import News
 from .options import NodeOptions
+from .patrol import Patrol, Slot
 from .runtime import ProcessRuntime, log
-from .watchdog import culprit_in, stacks_path
 from .worker import Assignment
 from .worker_process import WorkerProcess
 
 START_TRIES = 5
-DUMP_S = 0.1
-"""What a worker that is put down gets to write down its stacks."""
 TARGET = "actorlab.node.worker:main"
-
-
-class Slot:
-    """A worker's place: the process that has it now, and its history."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.process: WorkerProcess | None = None
-        self.ready: Future[int] = Future(f"worker {number}")
-        self.restarts = 0
-        self.failures = 0
-        self.started_at = time.monotonic()
-        self.beats = (0, 0.0, 0, 0.0)  # loop's and thread's counts, each with when it last moved
-        self.verdict: str | None = None  # why we killed it, if we did
-        self.died: WorkerDied | None = None
-        self.epoch = 0  # of the last process in the slot that died
-
-    @property
-    def pid(self) -> int:
-        """The process in the slot, 0 while there is none."""
-        return self.process.pid if self.process is not None else 0
 
 
 class Controller:
@@ -93,7 +65,6 @@ class Controller:
         self.slots = {number: Slot(number) for number in range(1, options.workers + 1)}
         self.stopping = False
         self.started = False
-        self._tick_at = time.monotonic()
         self.directory: NodeDirectory | None = None
         self.failed: Future[str] = Future("the end of the node")
         if options.workers:
@@ -146,6 +117,7 @@ class Controller:
             inlet.attach(self.kernel)
             runtime.kernels[CONTROLLER_HOME] = self.kernel
             self.exits = ExitWatch()
+            self.patrol = Patrol(self.slots, self.board, options, runtime, path)
             preload = ["actorlab.node.worker", *options.preload]
             self.launcher = Launcher(path, TARGET, preload=preload, spare=options.spares > 0)
             undo.pop_all()
@@ -178,8 +150,8 @@ class Controller:
             "dead_letter": lambda kernel, *fields: self.runtime.dead_letters.take(DeadLetter(*fields)),
             "dead_letters": lambda kernel, numbers: self.runtime.dead_letters.count(numbers),
             "event": lambda kernel, kind, text, fields: self.happened(kind, text, fields),
-            "interrupt_worker": lambda kernel, home, cause: self._interrupt(home, cause),
-            "kill_worker": lambda kernel, home, cause: self.put_down(home, cause),
+            "interrupt_worker": lambda kernel, home, cause: self.patrol.interrupt(home, cause),
+            "kill_worker": lambda kernel, home, cause: self.patrol.put_down(home, cause),
             "gave_up": lambda kernel, address, cause: self.causes.__setitem__(address, cause),
         }
 
@@ -203,7 +175,7 @@ class Controller:
                 text = f"not ready within {self.options.start_timeout_s:g} s"
                 raise WorkerStartError(f"worker {slot.number}", text) from None
         self.started = True
-        self.kernel.post(self._watch_beats)
+        self.kernel.post(self._look_round)
 
     def _launch(self, slot: Slot) -> None:
         assert self.directory is not None
@@ -211,7 +183,7 @@ class Controller:
             self.runtime.node_id, slot.number, str(self.directory.path), self.options, tuple(sys.path), slot.died
         )
         slot.ready = Future(f"worker {slot.number}")
-        slot.verdict = None
+        slot.verdict, slot.interrupted = None, False
         process = slot.process = self.launcher.launch(slot.number, pickle.dumps(who))
         self.exits.add(process)
         self.kernel.post(self._watch, slot, process)
@@ -280,11 +252,13 @@ class Controller:
         slot.process = None
         if self.stopping:
             slot.ready.fail(WorkerStartError(f"worker {slot.number}", "the node is stopping"))
+            # it may have been told to stop its actors, and will not answer
+            self.runtime.settle_lost(slot.number, WorkerDied(slot.number, status.text, self.incidents), False)
             return
         self.incidents += 1
         slot.restarts += 1
         why = slot.verdict or status.text
-        if slot.verdict is not None and (culprit := self._culprit(slot)):
+        if slot.verdict is not None and (culprit := self.patrol.culprit(slot)):
             why = f"{why}: {culprit}"
         reason = WorkerDied(slot.number, why, self.incidents)
         slot.died = reason
@@ -311,99 +285,40 @@ class Controller:
 
     def _free_names(self, home: int) -> None:
         """Free the names of those whom nobody will restart, before anybody hears that they are gone."""
-        table = self.runtime.table(home)
+        try:
+            table = self.runtime.table(home)
+        except OSError:
+            return  # it died before it had one
 
         def is_gone(address: int) -> bool:
             view = table.read(address)
             return view is None or view.supervisor == 0 or home_of(view.supervisor) == home
 
-        try:
-            with self.runtime.names_lock:
-                self.runtime.backend.release_home(home, is_gone)
-        except OSError:
-            pass  # it died before it had a table
+        with self.runtime.names_lock:
+            self.runtime.backend.release_home(home, is_gone)
 
     def _relaunch(self, slot: Slot) -> None:
-        if self.stopping:
-            return
         try:
-            self._launch(slot)
+            if not self.stopping:
+                self._launch(slot)
         except Exception as error:
-            log.exception("worker %d cannot be launched", slot.number)
-            self.failed.reply(f"worker {slot.number} cannot be launched: {error}")
-
-    # -- hang, interrupt, kill ------------------------------------------------------------------------------------
-
-    def _watch_beats(self) -> None:
-        """Every few beats, see who stands still. A verdict is void when our own tick slipped."""
-        if self.stopping:
-            return
-        period = self.options.heartbeat_s
-        now = time.monotonic()
-        slipped = now - self._tick_at > 3 * period
-        self._tick_at = now
-        for slot in self.slots.values():
-            if slot.process is None or not slot.ready.state:
-                continue
-            self._look_at(slot, now, slipped)
-        for kernel in tuple(self.runtime.kernels.values()):
-            kernel.post(kernel.admission.publish_depths)
-        self.kernel.hub.loop.call_later(period, self._watch_beats)
-
-    def _look_at(self, slot: Slot, now: float, slipped: bool) -> None:
-        row = slot.number * ROW_U64
-        loop, thread = self.board.u64[row + BEAT], self.board.u64[row + BEAT2]
-        loop_was, loop_at, thread_was, thread_at = slot.beats
-        if slipped or loop != loop_was:
-            loop_at = now
-        if slipped or thread != thread_was:
-            thread_at = now
-        slot.beats = (loop, loop_at, thread, thread_at)
-        frozen = now - thread_at
-        if frozen > self.options.hang_timeout_s and slot.process is not None:
-            why = "stopped (SIGSTOP)" if is_stopped(slot.process) else "hung"
-            self.happened("worker_hung", f"worker {slot.number} is {why}", {"worker": slot.number})
-            self.put_down(slot.number, why)
-
-    def _interrupt(self, home: int, cause: str) -> None:
-        """Raise in the handler that holds a worker's thread."""
-        slot = self.slots.get(home)
-        if slot is not None and slot.process is not None:
-            log.warning("worker %d: %s; interrupting the handler that holds it", home, cause)
-            slot.process.send_signal(signal.SIGUSR1)
+            if not self.stopping:  # else its launcher was stopped under its hands
+                log.exception("worker %d cannot be launched", slot.number)
+                self.failed.reply(f"worker {slot.number} cannot be launched: {error}")
 
     def kill(self, home: int, cause: str) -> None:
-        """Kill a worker; its replacement follows. The incident carries the cause."""
-        slot = self.slots.get(home)
-        if slot is not None and slot.process is not None:
-            slot.verdict = cause
-            slot.process.kill()
+        """Kill a worker, if there is such a one; its replacement follows."""
+        if home in self.slots:
+            self.patrol.kill(home, cause)
 
-    def put_down(self, home: int, cause: str) -> None:
-        """Kill a worker that does not get on, after it has written down where it is: the incident names that."""
-        slot = self.slots.get(home)
-        if slot is None or slot.process is None or slot.verdict is not None:
+    def _look_round(self) -> None:
+        """Every few beats: see who stands still, and let readers see how many wait where."""
+        if self.stopping:
             return
-        slot.verdict = cause
-        process = slot.process
-        if is_stopped(process):
-            process.kill()
-            return
-        process.send_signal(signal.SIGUSR2)
-        self.kernel.hub.loop.call_later(DUMP_S, process.kill)
-
-    def _culprit(self, slot: Slot) -> str:
-        """Return who a worker that was put down was busy with, as far as it could say."""
-        assert self.directory is not None
-        try:
-            dump = stacks_path(self.directory.path, slot.number).read_text("utf-8", "replace")
-        except OSError:
-            return ""
-        address = self.board.u64[slot.number * ROW_U64 + CURRENT]
-        where = culprit_in(dump)
-        if address:
-            return f"{self.runtime.label(address)} {where}".strip()
-        return where
+        self.patrol.look()
+        for kernel in tuple(self.runtime.kernels.values()):
+            kernel.post(kernel.admission.publish_depths)
+        self.kernel.hub.loop.call_later(self.options.heartbeat_s, self._look_round)
 
     # -- stopping -------------------------------------------------------------------------------------------------
 
@@ -420,7 +335,7 @@ class Controller:
                 try:
                     wait.get(timeout=max(0.01, end - time.monotonic()))
                 except Exception:
-                    self._interrupt(number, "does not stop")
+                    self.patrol.interrupt(number, "does not stop")
             for number in live:
                 self.runtime.tell_kernel(number, "exit")
             end = time.monotonic() + 1.0

@@ -249,15 +249,15 @@ class ProcessRuntime:
         future.asked = process_of(home)
         return future
 
-    def settle_lost(self, process: int, reason: WorkerDied) -> None:
+    def settle_lost(self, process: int, reason: WorkerDied, succeeded: bool = True) -> None:
         """A process died: what it had taken out of our lane and not answered will not be answered (P6).
 
-        What still lies in the lane, its successor takes up, or refuses.
+        What still lies in the lane, its successor takes up, or refuses; unless none will come (not `succeeded`).
         """
         asked = [(corr, sink) for corr, sink in tuple(self.pending.items()) if sink.asked == process]
         if not asked or self.outlet is None or self.inlet is None:
             return
-        queued = self.outlet.unanswered(process)
+        queued = self.outlet.unanswered(process) if succeeded else ()
         # An answer is published before its question's block is free: so it is in the lane now, or never will be.
         self.inlet.drain_from(process)
         for corr, sink in asked:

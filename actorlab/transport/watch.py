@@ -72,7 +72,7 @@ class Watch:
 
         def look_at(news: bytes, senders: list[int], busy: bool) -> None:
             nonlocal expected
-            for value in (_NEWS, _ROOM):
+            for value in (_NEWS, _ROOM) if _ROOM in news else (_NEWS,):
                 sender = news.find(value)
                 while sender >= 0:
                     if value == _ROOM:

@@ -36,11 +36,13 @@ class Caller(al.Actor):
     def count(self):
         return self.n
 
-    def wait(self, gate):
+    def wait(self, gate, entered=None):
+        if entered is not None:
+            entered.set(None)
         return gate.get()
 
-    def wait_at(self, ref, gate, timeout_s):
-        return ref.within(timeout_s).call.wait(gate)
+    def wait_at(self, ref, timeout_s, *args):
+        return ref.within(timeout_s).call.wait(*args)
 
     def meet(self, other, entered, gate):
         """Wait for the gate, then call the other, who may be waiting for us by then."""
@@ -136,11 +138,12 @@ def test_the_same_actor_may_be_called_again_once_the_first_call_is_over(callers)
 # -- deadlines
 
 
-def test_a_call_times_out_and_its_late_answer_is_counted(node, clock, eventually):
+def test_a_call_times_out_and_its_late_answer_is_counted(node, clock):
     a, b = node.spawn(Caller), node.spawn(Caller)
-    gate = al.Future()
-    answer = a.request.wait_at(b, gate, 1.0)
-    eventually(lambda: b.statistics().depth == 0 and a.statistics().depth == 0)
+    gate, entered = al.Future(), al.Future()
+    answer = a.request.wait_at(b, 1.0, gate, entered)
+    entered.get(timeout=5)
+    assert node.spawn(Caller).call.count() == 0  # so b waits by now, and the clock of a's deadline runs
     clock.advance(0.9)
     assert not answer.outcome()[0]
     clock.advance(0.2)
@@ -167,7 +170,7 @@ def test_a_deadline_of_an_answered_call_has_no_effect(node, clock):
     a, b = node.spawn(Caller), node.spawn(Caller)
     gate = al.Future()
     gate.set("now")
-    assert a.call.wait_at(b, gate, 1.0) == "now"
+    assert a.call.wait_at(b, 1.0, gate) == "now"
     clock.advance(5)
     assert a.call.count() == 0
 

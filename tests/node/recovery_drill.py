@@ -268,8 +268,9 @@ def is_busy(node: al.Node, ref: al.ActorRef[Any]) -> Callable[[], bool]:
 
 
 def kill_worker(node: al.Node, number: int, how: int = signal.SIGKILL) -> int:
-    """Kill a worker process as the kernel would; return the pid it had."""
-    pid = worker_of(node, number).pid
+    """Kill a worker process as the kernel would, the next one if it is just being replaced; return its pid."""
+    while not (pid := worker_of(node, number).pid):
+        time.sleep(0.0005)  # 0 would be ourselves and all our children
     os.kill(pid, how)
     return pid
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 
 import pytest
@@ -302,9 +300,7 @@ def test_two_workers_that_die_together_are_both_replaced(start, node, eventually
     outer = al.Supervisor(name="outer", placement=2, children=[al.child(Clerk, name="hither", placement=1)])
     start(al.Supervisor(max_restarts=10, children=[inner, outer, al.child(Clerk, name="plain", placement=1)]))
     for _ in range(3):
-        pids = [worker.pid for worker in node.workers]
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+        pids = [kill_worker(node, number) for number in (1, 2)]
         eventually(lambda pids=pids: not set(pids) & {worker.pid for worker in node.workers})
         eventually(lambda: all((found := node.whereis(name)) and answers(found) for name in ("far", "hither", "plain")))
     assert sorted(children_of(node.whereis("inner"))) == ["far"]

@@ -231,8 +231,8 @@ def test_order_is_kept_through_the_line_outside(node: al.Node, gate: Path, event
 
 
 def test_a_full_lane_is_said_to_be_one(node: al.Node, gate: Path, eventually: Eventually) -> None:
-    stuck = node.spawn(Held, placement=1, mailbox=al.Mailbox(capacity=10_000, timeout_s=0.3))
-    others = [node.spawn(Held, placement=1, mailbox=al.Mailbox(timeout_s=0.3)) for _ in range(2)]
+    stuck = node.spawn(Held, placement=1, mailbox=al.Mailbox(capacity=10_000, timeout_s=0.05))
+    others = [node.spawn(Held, placement=1, mailbox=al.Mailbox(timeout_s=0.05)) for _ in range(2)]
     sender = node.spawn(Sender, placement=2)
     stuck.cast.hold_worker(str(gate))
     eventually(gate.with_name("open.held").exists)

@@ -53,5 +53,6 @@ class Caller(al.Actor):
         before: int = self.ref.runtime.sending.rescues
         for i in range(n):
             ref.tell(i)
+        assert ref.within(30).call.same(n) == n  # comes after them
         found: int = self.ref.runtime.sending.rescues
         return found - before

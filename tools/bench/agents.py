@@ -6,6 +6,7 @@ Actors. A `Driver` measures from inside a worker, with that worker's clock; CLOC
 from __future__ import annotations
 
 import os
+import signal
 import time
 from typing import Any
 
@@ -92,10 +93,28 @@ class Driver(al.Actor):
         whereis = self.node.whereis
         return time_each(lambda _: whereis(name), n, warm_up=100)
 
-    def spawn_children(self, supervisor: Any, n: int) -> int:
-        """Have `supervisor` start `n` children one by one; return the nanoseconds it took."""
+    def spawn_children(self, supervisor: Any, n: int, batch: int) -> int:
+        """Have `supervisor` start `n` children beside us, `batch` at a time; return the nanoseconds it took."""
         spec = al.child(Idle, restart="temporary", placement=al.beside(self.ref))
+        start_children = supervisor.within(60.0).call.start_children
         started = time.perf_counter_ns()
-        for _ in range(n):
-            supervisor.call.start_child(spec)
+        for _ in range(n // batch):
+            start_children([spec] * batch)
         return time.perf_counter_ns() - started
+
+    def kill_and_ask(self, victim: int, refs: list[Any]) -> float:
+        """SIGKILL process `victim` and ask `refs`, which it hosts, until each has answered; return the seconds."""
+        started = time.perf_counter()
+        os.kill(victim, signal.SIGKILL)
+        waiting = refs
+        while waiting:
+            asked = [(ref, ref.request.pid()) for ref in waiting]
+            waiting = [ref for ref, answer in asked if not self.answered(answer, victim)]
+            assert time.perf_counter() - started < 30, f"{len(waiting)} actors do not answer"
+        return time.perf_counter() - started
+
+    def answered(self, answer: Any, victim: int) -> bool:
+        try:
+            return bool(answer.get(timeout=5.0) != victim)
+        except al.CallError:
+            return False  # it fell into the gap: ask again

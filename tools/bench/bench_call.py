@@ -1,7 +1,7 @@
 """Calls between processes: under way, when both sides are awake, and asleep, 3 ms after the last one.
 
 Edge (starts nodes). From the user's process to a worker, and from worker to worker; beside a bare
-`multiprocessing.Pipe` under the same gaps.
+`multiprocessing.Pipe` under the same gaps. Each process has a core of its own, ours and the peers'.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import actorlab as al
 
 from . import peers
 from .agents import Driver, Echo
+from .cores import apart
 from .sample import Row, Sample, latency, time_each
 
 CALLS = 20_000
@@ -20,20 +21,20 @@ GAP_S = 0.003
 
 
 def from_user(n: int, gap_s: float = 0.0) -> Sample:
-    with al.Node(workers=2) as node:
+    with al.Node(workers=2) as node, apart(node):
         echo = node.spawn(Echo, placement=1)
         return latency(time_each(lambda i: echo.call.echo(i), n, gap_s=gap_s, warm_up=20 if gap_s else 500))
 
 
 def between_workers() -> Sample:
-    with al.Node(workers=2) as node:
+    with al.Node(workers=2) as node, apart(node):
         driver = node.spawn(Driver, placement=1)
         echo = node.spawn(Echo, placement=2)
         return latency(driver.within(60.0).call.ask(echo, CALLS))
 
 
 def between_sleeping_workers() -> Sample:
-    with al.Node(workers=2) as node:
+    with al.Node(workers=2) as node, apart(node):
         driver = node.spawn(Driver, placement=1)
         echo = node.spawn(Echo, placement=2)
         driver.call.ask_now_and_then(echo, SLEEPY_CALLS, GAP_S)

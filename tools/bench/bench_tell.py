@@ -11,20 +11,21 @@ import actorlab as al
 
 from . import peers
 from .agents import Driver, Sink
+from .cores import apart
 from .sample import Row, Sample, rate
 
 TELLS = 300_000
 
 
 def between_workers() -> Sample:
-    with al.Node(workers=2) as node:
+    with al.Node(workers=2) as node, apart(node):
         driver = node.spawn(Driver, placement=1)
         sink = node.spawn(Sink, TELLS, placement=2)
         return rate(TELLS, driver.within(60.0).call.flood(sink, TELLS))
 
 
 def from_user() -> Sample:
-    with al.Node(workers=2) as node:
+    with al.Node(workers=2) as node, apart(node):
         sink = node.spawn(Sink, TELLS, placement=1)
         tell = sink.tell
         started = time.perf_counter_ns()

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import pykka
 
+from .cores import apart
 from .sample import Sample, latency, rate, time_each
 
 CONTEXT = multiprocessing.get_context("spawn")
@@ -115,7 +116,7 @@ def echo_process(context: Any = CONTEXT) -> Iterator[tuple[Any, Any]]:
 
 def pipe_round_trip(n: int, gap_s: float = 0.0) -> Sample:
     """A bare `multiprocessing.Pipe` round trip of a small tuple."""
-    with echo_process() as (_, pipe):
+    with echo_process() as (process, pipe), apart(others=(process.pid,)):
 
         def round_trip(i: int) -> None:
             pipe.send(("echo", i))
@@ -138,10 +139,11 @@ def queue_tell(n: int = 100_000) -> Sample:
     process = CONTEXT.Process(target=take_all, args=(queue, n, theirs), daemon=True)
     process.start()
     ours.recv()
-    started = time.perf_counter_ns()
-    for i in range(n):
-        queue.put(i)
-    taken = rate(n, ours.recv() - started)
+    with apart(others=(process.pid,)):
+        started = time.perf_counter_ns()
+        for i in range(n):
+            queue.put(i)
+        taken = rate(n, ours.recv() - started)
     process.join()
     return taken
 
