@@ -146,7 +146,7 @@ class Actor(pykka.Actor):
         _in_kernel(self, self._mine().kernel.signals.demonitor, monitor)
 
     def exit(self, ref: ActorRef[Any], reason: Any = "shutdown") -> None:
-        """Send an exit signal to another actor; `"kill"` cannot be trapped."""
+        """Send an exit signal to an actor; `"kill"` cannot be trapped; only oneself heeds `"normal"`, as in OTP."""
         cell = self._mine()
         cell.kernel.runtime.signal(ref.address, ("exit", ref.address, cell.address, reason, "exit"))
         if cell.object is not self and current.kernel_here() is cell.kernel:

@@ -5,7 +5,7 @@ hub runs actors until nothing is, and only then sleeps. So a message costs no tr
 are ordinary tasks of an ordinary loop, and one epoll call waits for both. Actors run inside `select`; whatever they
 hand to the loop (tasks, timers) makes `select` return.
 
-Sleeping: poll briefly while traffic is recent, yielding the core each turn; then say "asleep", look once more, and
+Sleeping: poll briefly while traffic is recent or an answer is due, yielding the core each turn; then say "asleep", look once more, and
 sleep in epoll. An idle kernel costs no CPU.
 """
 
@@ -28,6 +28,7 @@ log = logging.getLogger("actorlab")
 LOOP_NS = 2_000_000
 RECENT_NS = 500_000
 POLL_NS = 60_000
+ANSWER_NS = 150_000  # what a sleeping process takes to answer: then our own wake-up is saved
 POLLS = range(8)
 SWEEP_NS = 250_000
 LONGEST_SLEEP_S = 1.0
@@ -221,8 +222,11 @@ class Hub:
         """Nothing is ready: poll the lanes for a moment if traffic is recent, then sleep."""
         kernel = self._kernel
         inlet = kernel.inlet
-        if inlet is not None and self._gap_ns < RECENT_NS:
+        if inlet is not None and (self._gap_ns < RECENT_NS or kernel.asked):
             stop = self._last_work_ns + POLL_NS
+            if kernel.asked:
+                kernel.asked = False
+                stop = now + ANSWER_NS
             has_news = inlet.has_news
             yield_core = os.sched_yield
             clock = time.perf_counter_ns

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import pykka
 
-from ..errors import NodeGone
 from ..ids import home_of, show
 from . import current, outbound
 from .cell import IDLE, READY
 from .current import cell_here, kernels
 from .envelope import CAST, TELL
 from .future import Future
+from .gone import GoneRuntime
 from .proxy import Shell
 from .pykka_messages import ActorStop
 from .remote_call import call_from_outside, call_out
@@ -176,7 +176,10 @@ class ActorRef(pykka.ActorRef[A]):
         return answer.get(timeout=timeout) if block else answer
 
     def exit(self, reason: Any = "shutdown") -> None:
-        """Send an exit signal: `"kill"` cannot be trapped; any other reason ends an actor that does not trap exits."""
+        """Send an exit signal: `"kill"` cannot be trapped; `"normal"` is ignored, as in OTP (use `stop`).
+
+        Any other reason ends an actor that does not trap exits, and is an `Exit` message to one that does.
+        """
         self.runtime.signal(self.address, ("exit", self.address, 0, reason, "exit"))
 
     def proxy(self) -> Any:
@@ -366,33 +369,3 @@ def revive(node_id: str, address: int, path: str) -> ActorRef[Any]:
     if runtime is None:
         return ActorRef(GoneRuntime(node_id), address, path)
     return runtime.ref_at(address, path)
-
-
-class GoneRuntime:
-    """Stands in for the runtime of a node that is not in this process: every use says so."""
-
-    kernels: dict[int, Any] = {}
-    strict_messages = False
-
-    def __init__(self, node_id: str) -> None:
-        self.node_id = node_id
-
-    def is_alive(self, address: int) -> bool:
-        return False
-
-    def urn_of(self, address: int) -> str:
-        return f"urn:actorlab:{self.node_id}:{show(address)}"
-
-    def name_of(self, address: int) -> None:
-        return None
-
-    def forget(self, question: Any) -> None:
-        pass  # nothing was asked
-
-    def __getattr__(self, name: str) -> Any:
-        node_id = self.node_id
-
-        def refuse(*args: Any, **kwargs: Any) -> Any:
-            raise NodeGone(show(args[0].address if hasattr(args[0], "address") else args[0]) if args else "it", node_id)
-
-        return refuse

@@ -56,6 +56,7 @@ def call_out(
         if shortcut is None or not shortcut(CALL, body, sink):
             runtime.send(ref, CALL, body, sink, timeout_s)
         extra = caller.extra or caller.more()
+        kernel.asked = True
         while not sink.state:
             if end is not None and sink.wheel is None:
                 deadlines.add_at(sink, end)

@@ -69,6 +69,7 @@ class Kernel:
         self.handovers = 0
         self.slice_end = 0
         self.parked = 0
+        self.asked = False  # a handler has just asked another process, and waits
         self.timers = Timers(time.monotonic)
         self.deadlines = Deadlines(time.monotonic)
         self.inlet = inlet

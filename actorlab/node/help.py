@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from .inlet import Inlet
 
 HELP_S = 0.02
-SPIN_NS = 50_000
-RECENT_NS = 1_000_000
+SPIN_NS = 150_000  # what a sleeping worker takes to answer: then this thread's own wake-up is saved
 LOOKS = range(8)
 
 
@@ -38,7 +37,6 @@ class Help:
         self._roles = threading.RLock()
         self._resting = False  # the kernel sleeps
         self._asleep = False  # the helper does
-        self._last_ns = 0
         path = second_bell_path(directory, process)
         self._bell = Doorbell(path)
         self._ringer = Ringer(path)
@@ -76,29 +74,30 @@ class Help:
         start = now = clock()
         board.wake(process)  # whether the kernel sleeps or not: we look
         try:
-            if start - self._last_ns < RECENT_NS:
-                end = start + SPIN_NS
-                while now < end:
-                    for _ in LOOKS:  # a yield costs three of them
-                        if has_news():
-                            inlet.poll()
-                            if future.state:
-                                return True
-                    yield_core()
-                    now = clock()
+            end = start + SPIN_NS
+            while now < end:
+                for _ in LOOKS:  # a yield costs three of them
+                    if has_news():
+                        inlet.poll()
+                        if future.state:
+                            return True
+                yield_core()
+                now = clock()
             if not future.state:
                 limit_s = HELP_S if timeout_s is None else min(HELP_S, timeout_s)
                 self._sleep(future, start + int(limit_s * 1e9))
             return bool(future.state)
         finally:
             self._leave()
-            self._last_ns = clock()
 
     def _sleep(self, future: Any, end: int) -> None:
-        bell = self._bell
+        bell, rung = self._bell, True  # cleared before a sleep, not after it: then somebody waits
         future.on_settled(self._settled)
         try:
             while not future.state:
+                if rung:
+                    rung = False
+                    bell.clear()
                 with self._roles:
                     self._asleep = True
                     # An awake kernel looks at the lanes before it sleeps, and leaves our mark then.
@@ -108,7 +107,7 @@ class Help:
                     if left <= 0:
                         return
                     self._poll.poll(left / 1e6)
-                    bell.clear()
+                    rung = True
                 self._asleep = False
                 if not self._inlet.poll():
                     os.sched_yield()

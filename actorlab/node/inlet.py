@@ -65,6 +65,7 @@ class Inlet:
         self._kept: dict[int, bytes] = {}  # large messages that may be tried again: their files, by what is in hand
         self.freed = False  # some block may have come free since the last sleep
         self._kernel: Kernel | None = None
+        self._rung = True
         self.frames = 0
         self.help = None if process else Help(self, board, directory)
         self._sleep = self.help.rest if self.help is not None else partial(board.sleep, process)
@@ -73,7 +74,10 @@ class Inlet:
     def attach(self, kernel: Kernel) -> None:
         """Have a kernel sleep on our doorbell: in a worker its thread is the only one that drains."""
         self._kernel = kernel
-        kernel.hub.watch(self._bell.fileno(), self._bell.clear)
+        kernel.hub.watch(self._bell.fileno(), self._rang)
+
+    def _rang(self) -> None:
+        self._rung = True  # cleared before the next sleep, not now: a message waits
 
     def reader(self, sender: int) -> LaneReader:
         """Return the lane from `sender`."""
@@ -169,6 +173,9 @@ class Inlet:
         """Say "ring me"; False if there is something to do after all."""
         if self._unfinished or self._wanted:
             return False
+        if self._rung:
+            self._rung = False
+            self._bell.clear()
         self._unfinished.update(self._watch.rest())
         if self._unfinished or self._watch.room or not self._sleep():
             return False

@@ -108,13 +108,25 @@ def _serve(who: Assignment, control: Any) -> int:
     watch = LoopWatch(kernel, board, who.slot, who.options.hold_warning_s)
     signal.signal(signal.SIGUSR1, Interrupts(kernel, watch).on_signal)
     dump_stacks_to(stacks_path(directory, who.slot))
-    kernel.post(take_over, kernel, inlet, board, directory, who.predecessor)
-    kernel.post(lambda: control.send_bytes(pickle.dumps(("ready", os.getpid()))))
+    kernel.post(_begin, kernel, inlet, board, directory, who.predecessor, control)
     threading.Thread(target=_beat, args=(watch, who.options, tree), name="actorlab heart", daemon=True).start()
     kernel.run()
     runtime.outlet.flush()
     tree.close()
     return 0
+
+
+def _begin(
+    kernel: Kernel, inlet: Inlet, board: Board, directory: Path, predecessor: WorkerDied | None, control: Any
+) -> None:
+    """Settle what a predecessor left, then say READY. A takeover that fails must not: the next process tries again."""
+    try:
+        take_over(kernel, inlet, board, directory, predecessor)
+    except BaseException as error:
+        log.exception("worker %d cannot take over", kernel.home)
+        control.send_bytes(pickle.dumps(("failed", f"it cannot take over: {error!r}")))
+        os._exit(1)
+    control.send_bytes(pickle.dumps(("ready", os.getpid())))
 
 
 def _beat(watch: LoopWatch, options: NodeOptions, tree: NodeDirectory) -> None:

@@ -282,3 +282,59 @@ def test_send_waits_for_room_without_blocking_the_loop(node):
 
     asyncio.run(main())
     assert full.call.what() == [1, 2, 3]
+
+
+# -- answers that come before anybody waits for them
+
+
+class Counter(al.Actor):
+    def one(self):
+        return 1
+
+
+class BlockingCounter(Counter):
+    blocking = True
+
+
+class Asker(al.Actor):
+    def by_call(self, ref, n):
+        return sum(ref.call.one() for _ in range(n))
+
+    def by_request(self, ref, n):
+        return sum(future.get() for future in [ref.request.one() for _ in range(n)])
+
+    def refused(self, ref, n):
+        refusals = 0
+        for _ in range(n):
+            try:
+                ref.call.one()
+            except al.MailboxFull:
+                refusals += 1
+        return refusals
+
+
+@pytest.mark.parametrize("how", ["by_call", "by_request"])
+@pytest.mark.parametrize("kind", [Counter, BlockingCounter])
+def test_an_answer_resumes_its_handler_once_however_early_it_comes(node, kind, how):
+    counter, askers = node.spawn(kind), [node.spawn(Asker) for _ in range(5)]
+    answers = [getattr(asker.request, how)(counter, 200) for asker in askers]
+    assert [answer.get(timeout=20) for answer in answers] == [200] * 5
+    assert node.spawn(Asker).call.by_call(counter, 10) == 10
+
+
+def test_a_refusal_at_the_door_does_not_resume_a_handler_that_never_waited(node):
+    class Held(Counter):
+        def wait(self, gate, entered):
+            entered.set(None)
+            gate.get()
+
+    held = node.spawn(Held, mailbox=al.Mailbox(capacity=1, overflow="reject"))
+    gate, entered = al.Future(), al.Future()
+    held.cast.wait(gate, entered)
+    entered.get(timeout=5)
+    held.tell("the one that fits")
+    askers = [node.spawn(Asker) for _ in range(5)]
+    assert [asker.call.refused(held, 20) for asker in askers] == [20] * 5
+    gate.set(None)
+    node.wait_idle()
+    assert [asker.call.by_call(node.spawn(Counter), 5) for asker in askers] == [5] * 5
