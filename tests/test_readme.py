@@ -20,7 +20,7 @@ def test_the_tour_runs_as_it_is_written(tmp_path: Path) -> None:
     script.write_text(first + textwrap.indent(second, "    "))
     ran = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.startswith("7\n11 <ActorRef for Counter")
+    assert ran.stdout.startswith("7\n11 Counter (urn:uuid:")
     assert "Error" not in ran.stderr
 
 

@@ -11,7 +11,7 @@ from contextvars import Context, ContextVar
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from ..transport import ONE_BLOCK_BYTES, loads
+from ..transport import BLOCK_SHIFT, FREE, MESSAGE_HEADER_BYTES, ONE_BLOCK_BYTES, RETURNED, WANT, loads
 from .cell import DEAD, PARKED, Cell
 from .chain import LocalCall
 from .envelope import ASK, CALL, CAST, END, INFO, INIT, JOB, LAST_KIND, STOP, TELL
@@ -148,7 +148,8 @@ def _lane_handler(handling: Handling, kernel: Kernel, lanes: Inlet) -> Handler:
     """Return the handler of messages that lie in a lane: a closure, for it runs once for each of them."""
     words, readers = kernel.words, lanes.readers
     lifecycle, open_from_lane, question = kernel.lifecycle, handling.open_from_lane, lanes.question
-    one_block = ONE_BLOCK_BYTES
+    one_block, shift, header_bytes, want = ONE_BLOCK_BYTES, BLOCK_SHIFT, MESSAGE_HEADER_BYTES, WANT
+    free, returned = FREE, RETURNED  # what has several blocks is freed by its sender
 
     def from_lane(cell: Cell, record: Any, me: Any) -> bool:
         # Noted as in hand, unpickled, handled, its block given back. Killed before the first store: it is still queued
@@ -161,7 +162,7 @@ def _lane_handler(handling: Handling, kernel: Kernel, lanes: Inlet) -> Handler:
         if flags or kind > CALL:
             return open_from_lane(cell, record, me)
         reader = readers[sender]
-        at = reader.data + (block << 8) + 32
+        at = reader.data + (block << shift) + header_bytes
         try:
             body = loads(reader.mapped[at : at + length])
         except BaseException:
@@ -207,10 +208,9 @@ def _lane_handler(handling: Handling, kernel: Kernel, lanes: Inlet) -> Handler:
             sink.reply(result)
         if cell.hand:
             cell.hand = 0
-            # of one block: free; of several: its sender frees them
-            reader.status[block] = 0 if length <= one_block else 4
+            reader.status[block] = free if length <= one_block else returned
             lanes.freed = True
-            if reader.buf[192]:
+            if reader.buf[want]:
                 lanes.room_for(sender)
             words[cell.word] = handled << 24
         return True

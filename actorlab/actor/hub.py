@@ -5,8 +5,8 @@ hub runs actors until nothing is, and only then sleeps. So a message costs no tr
 are ordinary tasks of an ordinary loop, and one epoll call waits for both. Actors run inside `select`; whatever they
 hand to the loop (tasks, timers) makes `select` return.
 
-Sleeping: poll briefly while traffic is recent or an answer is due, yielding the core each turn; then say "asleep", look once more, and
-sleep in epoll. An idle kernel costs no CPU.
+Sleeping: poll briefly while traffic is recent or an answer is due, yielding the core every few looks; then say
+"asleep", look once more, and sleep in epoll. An idle kernel costs no CPU.
 """
 
 from __future__ import annotations

@@ -111,7 +111,8 @@ class OutsideCall:
             return
         self.outcome = outcome
         self.state = state
-        self._wake()
+        if self._waiters:
+            self._wake()
 
     def _wake(self) -> None:
         # As in Future: who waits appends himself, then looks at `state`; we set `state`, then pop, and a pop is atomic.

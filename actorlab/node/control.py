@@ -41,6 +41,7 @@ def operations() -> dict[str, Callable[..., Any]]:
         "release": release,
         "home_died": home_died,
         "orphans": orphans,
+        "abandoned": abandoned,
         "incident": incident,
         "shutdown_all": shutdown_all,
         "named": named,
@@ -143,6 +144,14 @@ def home_died(kernel: Kernel, home: int, reason: WorkerDied, epoch: int) -> None
 def orphans(kernel: Kernel, home: int, reason: WorkerDied, epoch: int) -> None:
     """Said to a new worker, whose predecessor may have died before it could act on an earlier death."""
     kernel.signals.orphans_of(home, reason, epoch)
+
+
+def abandoned(kernel: Kernel, home: int, reason: WorkerDied) -> None:
+    """A dead worker will not be replaced: whatever it was asked fails, and whatever it will be asked."""
+    runtime = kernel.runtime
+    assert isinstance(runtime, ProcessRuntime)
+    runtime.abandoned[process_of(home)] = reason
+    runtime.settle_lost(process_of(home), reason, False)
 
 
 def incident(kernel: Kernel, home: int, reason: WorkerDied, epoch: int) -> None:

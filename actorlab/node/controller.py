@@ -49,7 +49,7 @@ from .runtime import ProcessRuntime, log
 from .worker import Assignment
 from .worker_process import WorkerProcess
 
-START_TRIES = 5
+START_TRIES = 8
 TARGET = "actorlab.node.worker:main"
 
 
@@ -244,6 +244,11 @@ class Controller:
         hub = self.kernel.hub
         hub.unwatch(process.pidfd)
         try:
+            while process.control.poll():  # why it fails, perhaps, said with its last breath
+                self._on_word(slot, process)
+        except (EOFError, OSError):
+            pass
+        try:
             hub.unwatch(process.control.fileno())
         except (KeyError, ValueError, OSError):
             pass
@@ -277,6 +282,8 @@ class Controller:
                 text = f"it did not get ready, {slot.failures} times in a row ({reason.why})"
                 slot.ready.fail(WorkerStartError(f"worker {slot.number}", text))
                 if self.started:
+                    self._tell_all("abandoned", slot.number, reason)
+                    self._tell_all("incident", slot.number, reason, slot.epoch)
                     self.failed.reply(f"worker {slot.number}: {text}")
                 return
             self.kernel.hub.loop.call_later(0.05 * 2**slot.failures, self._relaunch, slot)

@@ -18,7 +18,13 @@ from ..actor import ASK, CALL, CAST, CONTROL, FAIL, IDLE, REPLY, SIGNAL, STOP, T
 from ..errors import ActorDied, NotSendable, RemoteError, StartError
 from ..ids import NOBODY
 from ..transport import (
+    BLOCK_SHIFT,
+    FREE,
+    MESSAGE_HEADER_BYTES,
     MOST_WATCHED,
+    ONE_BLOCK_BYTES,
+    RETURNED,
+    WANT,
     Board,
     Doorbell,
     LaneReader,
@@ -37,7 +43,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("actorlab")
 
-WANT = 192  # in a lane: the sender waits for room
 SPILLED = 1
 """Flag of a message whose payload is a token: the rest is in a file of its own."""
 
@@ -141,11 +146,14 @@ class Inlet:
                 question = pending.pop(corr, None)
                 if question is not None:
                     try:
-                        value = loads(reader.payload_bytes(block, length))
+                        at = reader.data + (block << BLOCK_SHIFT) + MESSAGE_HEADER_BYTES
+                        value = loads(reader.mapped[at : at + length])
                     except Exception:
                         pending[corr] = question  # `_dispatch` fails likewise, and tells the caller
                     else:
-                        self.free(sender << 16 | block)
+                        reader.status[block] = FREE if length <= ONE_BLOCK_BYTES else RETURNED
+                        if reader.buf[WANT]:
+                            self.room_for(sender)
                         question.reply(value)
                         continue
             try:

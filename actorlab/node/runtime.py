@@ -77,6 +77,7 @@ class ProcessRuntime:
         self.pools: dict[str, Any] = {}
         self.closed = False
         self.epoch = 1
+        self.abandoned: dict[int, WorkerDied] = {}  # processes that will have no successor
         self._books: dict[int, Books] = {}
         self._classes: dict[str, type[Any]] = {}
         self.sending = Sending(self, process)
@@ -238,6 +239,9 @@ class ProcessRuntime:
         if kernel is not None:
             run = self.operations[operation]
             kernel.post(kernel.submit, lambda: run(kernel, *args), future)
+            return future
+        if process_of(home) in self.abandoned:
+            future.fail(WorkerLost(future.what, str(self.abandoned[process_of(home)])))
             return future
         corr = future.corr = self.sending.number()
         self.pending[corr] = future

@@ -51,8 +51,9 @@ def take_over(kernel: Kernel, inlet: Inlet, board: Board, directory: Path, prede
     lost = dict.fromkeys(kernel.cells, 0)
     for path in sorted(directory.glob(f"lane.*.{kernel.home}")):
         sender = int(path.name.split(".")[1])
+        head = inlet.reader(sender).head
         for record in inlet.reader(sender).survivors():
-            _settle(kernel, inlet, sender, record, in_hand, reason, lost)
+            _settle(kernel, inlet, sender, head, record, in_hand, reason, lost)
     for address in in_hand.values():
         cell = kernel.cells.get(address)
         if cell is not None:
@@ -124,6 +125,7 @@ def _settle(
     kernel: Kernel,
     inlet: Inlet,
     sender: int,
+    head: int,
     record: Record,
     in_hand: dict[int, int],
     reason: WorkerDied,
@@ -131,7 +133,9 @@ def _settle(
 ) -> None:
     dest, corr, kind, _flags, block, _length = record
     hand = (corr >> 56 << 16 | block) + 1
-    if kind > STOP or in_hand.get(hand) != dest:
+    position = inlet.reader(sender).position(block)
+    # From `head` on nobody had drained it: the block was freed just before the end, and has been filled again.
+    if kind > STOP or in_hand.get(hand) != dest or position >= head:
         if kind <= CALL and dest in lost:
             lost[dest] += 1
         inlet.hand_on(record, sender)  # an answer's number is the asker's: only the lane says who sent it
@@ -142,7 +146,7 @@ def _settle(
     if cell is not None:
         attempt_at = cell.word // SLOT_WORDS * SLOT_U8 + ATTEMPT
         tried_at = cell.word // SLOT_WORDS * SLOT_U32 + TRIED
-        tried = (inlet.reader(sender).position(block) & 0xFFFFFF) << 8 | sender
+        tried = (position & 0xFFFFFF) << 8 | sender
         attempt = books.table.u8[attempt_at] if books.u32[tried_at] == tried else 0
         if attempt < cell.behaviour.redeliver:
             # One more try. Killed before the count, the same try comes again.

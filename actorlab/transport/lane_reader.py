@@ -52,6 +52,11 @@ class LaneReader(LaneEnd):
         """Return whether there is something to drain."""
         return bool(self.words[TAIL] != self.words[HEAD])
 
+    @property
+    def head(self) -> int:
+        """Return the position of the first message that was not drained."""
+        return int(self.words[HEAD])
+
     def payload(self, block: int, length: int) -> memoryview:
         """Return a view of a message's payload, good until `free(block)`; release it before `close`."""
         at = self.data + (block << BLOCK_SHIFT) + MESSAGE_HEADER_BYTES

@@ -123,8 +123,25 @@ def slot_template(
     `overflow` indexes OVERFLOW_CODES. Raises struct.error for numbers out of range.
     """
     return SLOT.pack(
-        0, 0, 0, 0, flags, 0, overflow, class_id, capacity, 0, 0, 0, timeout_ms, host, redeliver, 0,
-        supervisor_epoch, 0, supervisor,
+        0,
+        0,
+        0,
+        0,
+        flags,
+        0,
+        overflow,
+        class_id,
+        capacity,
+        0,
+        0,
+        0,
+        timeout_ms,
+        host,
+        redeliver,
+        0,
+        supervisor_epoch,
+        0,
+        supervisor,
     )[TEMPLATE_AT:]
 
 

@@ -176,7 +176,7 @@ def test_a_worker_killed_while_it_takes_over_is_taken_over_again(start, node, ev
     for ref in refs:
         ref.cast.note("first")
     old = kill_worker(node, 1)
-    for n in range(6):
+    for n in range(4):
         eventually(lambda old=old: worker_of(node, 1).pid not in (0, old))
         for ref in refs[:20]:
             ref.cast.note(n)
