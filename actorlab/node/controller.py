@@ -194,21 +194,21 @@ class Controller:
         hub.watch(process.pidfd, lambda: self._on_exit(slot, process))
         hub.watch(process.control.fileno(), lambda: self._on_word(slot, process))
 
-    def _on_word(self, slot: Slot, process: WorkerProcess) -> None:
-        """A worker said something on its control pipe: a line of the launcher's, READY, or why it fails."""
+    def _on_word(self, slot: Slot, process: WorkerProcess) -> bool:
+        """A worker said something on its control pipe: a line of the launcher's, READY, or why it fails. False: its end."""
         hub = self.kernel.hub
         try:
             word = process.control.recv_bytes()
         except (EOFError, OSError):
             hub.unwatch(process.control.fileno())
-            return
+            return False
         if not process.ready:
             process.ready = True
             failures = json.loads(word)["failures"]
             if failures:
                 why = "; ".join(f"{module}: {text}" for module, text in failures)
                 slot.ready.fail(WorkerStartError(f"worker {slot.number}", f"import failed ({why})"))
-            return
+            return True
         kind, value = pickle.loads(word)
         if kind == "ready":
             slot.failures = 0
@@ -219,6 +219,7 @@ class Controller:
         else:
             error = value if isinstance(value, SharedMemoryError) else WorkerStartError(f"worker {slot.number}", value)
             slot.ready.fail(error)
+        return True
 
     def _on_ready(self, slot: Slot) -> None:
         if slot.died is None:
@@ -244,8 +245,8 @@ class Controller:
         hub = self.kernel.hub
         hub.unwatch(process.pidfd)
         try:
-            while process.control.poll():  # why it fails, perhaps, said with its last breath
-                self._on_word(slot, process)
+            while process.control.poll() and self._on_word(slot, process):
+                pass  # why it fails, perhaps: its last words
         except (EOFError, OSError):
             pass
         try:
