@@ -21,6 +21,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from actorlab.actor import runtimes
+
 PATIENCE_S = 5.0
 LAZY_DESCRIPTORS = 16
 """How many descriptors a whole session may open once and keep: the forkserver's two ends, an embedded node's loop."""
@@ -106,11 +108,17 @@ def children() -> list[str]:
 
 
 def descriptors() -> Counter[str]:
-    """Return what this process's open descriptors point at."""
+    """Return what this process's open descriptors point at, but for what nodes that run now opened when first used.
+
+    Once such a node has ended, whatever it kept points at a file that is gone, and counts.
+    """
+    running = [f"{runtime.directory}/" for runtime in runtimes.values() if getattr(runtime, "directory", None)]
     found: Counter[str] = Counter()
     for number in os.listdir("/proc/self/fd"):
         try:
-            found[os.readlink(f"/proc/self/fd/{number}")] += 1
+            target = os.readlink(f"/proc/self/fd/{number}")
+            if not any(target.startswith(folder) for folder in running):
+                found[target] += 1
         except OSError:
             pass  # the one that lists them
     return found

@@ -66,8 +66,8 @@ class _Selector(selectors.BaseSelector):
         self._epoll.register(descriptor, select.EPOLLIN)
 
     def unwatch(self, descriptor: int) -> None:
-        del self._ours[descriptor]
-        self._epoll.unregister(descriptor)
+        if self._ours.pop(descriptor, None) is not None:
+            self._epoll.unregister(descriptor)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         return self._hub.turn(timeout)
@@ -128,7 +128,7 @@ class Hub:
         self._selector.watch(descriptor, clear)
 
     def unwatch(self, descriptor: int) -> None:
-        """Take back `watch`."""
+        """Take back `watch`, before the descriptor is closed. Idempotent: of a pipe's end one hears in several ways."""
         self._selector.unwatch(descriptor)
 
     def run(self) -> None:

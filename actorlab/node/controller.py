@@ -195,7 +195,7 @@ class Controller:
         hub.watch(process.control.fileno(), lambda: self._on_word(slot, process))
 
     def _on_word(self, slot: Slot, process: WorkerProcess) -> bool:
-        """A worker said something on its control pipe: a line of the launcher's, READY, or why it fails. False: its end."""
+        """A worker said something: a line of the launcher's, READY, or why it fails. False: its pipe has ended."""
         hub = self.kernel.hub
         try:
             word = process.control.recv_bytes()

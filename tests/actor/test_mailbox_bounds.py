@@ -369,13 +369,14 @@ def test_signals_are_not_counted(node, held):
 # -- dead letters
 
 
-def test_dead_letters_can_be_read_and_heard(node, held):
+def test_dead_letters_can_be_read_and_heard(node, held, eventually):
     heard = []
     stop_hearing = node.dead_letters.subscribe(heard.append)
     full = held(capacity=1, overflow="drop_new")
     full.ref.tell("kept")
     full.ref.tell("lost")
     full.release()
+    eventually(lambda: heard)
     assert [(letter.message, letter.reason) for letter in heard] == [("tell 'lost'", "dropped")]
     assert [letter.message for letter in node.dead_letters] == ["tell 'lost'"]
     assert node.dead_letters.counts == {"dropped": 1}
