@@ -64,6 +64,7 @@ class Held:
         assert seen.get(timeout=5) == "in"
 
     def release(self):
+        assert self.node.spawn(Sender).call.here()  # what other threads sent has reached the door by now
         self.gate.set(None)
         self.done.get(timeout=5)
         self.node.wait_idle()
