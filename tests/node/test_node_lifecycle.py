@@ -24,15 +24,18 @@ HERE = Path(__file__).parent
 
 def run(script: str, *args: str) -> subprocess.Popen:
     """Start a program of the user's; what it prints can be read line by line."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["src", str(HERE), str(HERE.parent.parent)])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent.parent)])}
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script), *args],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True,
     )  # fmt: skip
 
 
-def workers_of(pids: str) -> list[int]:
-    return [int(pid) for pid in pids.split()]
+def pids_said_by(program: subprocess.Popen) -> list[int]:
+    """Return what a program's first line says; if it has none, what it died of."""
+    line = program.stdout.readline()
+    assert line, program.communicate()[1]
+    return [int(pid) for pid in line.split()]
 
 
 def alive(pids) -> list[int]:
@@ -138,7 +141,7 @@ def test_a_killed_controller_leaves_no_process_and_no_file(eventually, tmp_path)
     """,
         str(tmp_path),
     )
-    pids = workers_of(program.stdout.readline())
+    pids = pids_said_by(program)
     assert len(alive(pids)) == 3
     program.kill()
     program.wait()
@@ -162,7 +165,7 @@ def test_ctrl_c_is_the_users_exception_and_the_node_stops_in_order(eventually, t
         str(tmp_path),
         str(notes),
     )
-    pids = workers_of(program.stdout.readline())
+    pids = pids_said_by(program)
     os.killpg(program.pid, signal.SIGINT)  # as a terminal does: the workers get it, too
     out, err = program.communicate(timeout=10)
     assert out.split() == ["interrupted"], err
@@ -188,7 +191,7 @@ def test_a_second_ctrl_c_does_not_wait_for_anybody(eventually, tmp_path):
     """,
         str(tmp_path),
     )
-    pids = workers_of(program.stdout.readline())
+    pids = pids_said_by(program)
     program.send_signal(signal.SIGINT)
     assert program.stdout.readline() == "stopping\n"
     threading.Event().wait(0.2)
