@@ -5,7 +5,7 @@ Pure re-exports; the actor floor's root, imported by the floors above.
 
 from .actor import Actor, ProcessActor
 from .behaviour import Behaviour, behaviour_at
-from .cell import DEAD, ENDING, HELD, IDLE, Cell
+from .cell import DEAD, ENDING, HELD, IDLE, READY, Cell
 from .current import embedded, kernel_here, runtimes
 from .dead_letters import DeadLetter, DeadLetters
 from .endings import ChildExit
@@ -38,6 +38,7 @@ __all__ = [
     "LAST_KIND",
     "OVERFLOWS",
     "PENDING",
+    "READY",
     "REPLY",
     "SIGNAL",
     "STOP",

@@ -29,7 +29,7 @@ LOOP_NS = 2_000_000
 RECENT_NS = 500_000
 POLL_NS = 60_000
 ANSWER_NS = 150_000  # what a sleeping process takes to answer: then our own wake-up is saved
-POLLS = range(8)
+POLLS = range(16)
 SWEEP_NS = 250_000
 LONGEST_SLEEP_S = 1.0
 MOST_EVENTS = 256
@@ -232,7 +232,7 @@ class Hub:
             clock = time.perf_counter_ns
             inbox = kernel.inbox
             while clock() < stop:
-                # a yield costs three looks, and whoever needs this core can wait for a few
+                # a yield costs as much as three looks, and whoever needs this core can wait for some
                 for _ in POLLS:
                     if has_news() or inbox:
                         return []

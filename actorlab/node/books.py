@@ -161,6 +161,10 @@ class Books:
         """Return the epoch of the process in which its supervisor started it."""
         return int(self.u32[word * 2 + SUPERVISOR_EPOCH])
 
+    def depth(self, word: int) -> int:
+        """Return how many messages waited, as far as it was written."""
+        return int(self.u32[word * 2 + DEPTH])
+
     def set_depth(self, word: int, depth: int) -> None:
         """Say how many messages wait."""
         self.u32[word * 2 + DEPTH] = depth

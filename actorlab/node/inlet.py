@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..actor import ASK, CALL, CAST, CONTROL, FAIL, IDLE, REPLY, SIGNAL, STOP, TELL, Cell, Kernel
+from ..actor import ASK, CALL, CAST, CONTROL, FAIL, IDLE, READY, REPLY, SIGNAL, STOP, TELL, Cell, Kernel
 from ..errors import ActorDied, NotSendable, RemoteError, StartError
 from ..ids import NOBODY
 from ..transport import (
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("actorlab")
 
+NO_CELLS: dict[int, Cell] = {}
 SPILLED = 1
 """Flag of a message whose payload is a token: the rest is in a file of its own."""
 
@@ -130,7 +131,8 @@ class Inlet:
     def _hand_out(self, records: list[Record], reader: LaneReader, sender: int) -> None:
         """Deal with a batch: `_dispatch` for each, with the two commonest cases written out."""
         kernel, pending = self._kernel, self._runtime.pending
-        cells: dict[int, Cell] = kernel.cells if kernel is not None and self._alone else {}
+        cells: dict[int, Cell] = kernel.cells if kernel is not None and self._alone else NO_CELLS
+        runq: Any = kernel.runq if kernel is not None else ()
         for record in records:
             if record[2] <= CALL:
                 cell = cells.get(record[0])
@@ -139,7 +141,8 @@ class Inlet:
                     if len(mailbox) + 1 < cell.bounds.capacity:
                         mailbox.append(record)
                         if not cell.phase:  # IDLE
-                            cell.kernel.ready(cell)
+                            cell.phase = READY
+                            runq.append(cell)
                         continue
             elif record[2] == REPLY and not record[3]:
                 _, corr, _, _, block, length = record

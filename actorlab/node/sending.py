@@ -7,6 +7,7 @@ receiver's mailbox says; replies, signals and control never wait. What is refuse
 from __future__ import annotations
 
 import asyncio
+import pickle
 import time
 from collections import deque
 from collections.abc import Callable, Generator
@@ -26,12 +27,14 @@ from ..ids import CONTROLLER_HOME, generation_of, home_of, index_of, process_of
 from ..transport import (
     IN_HAND_LOCAL,
     IN_HAND_MASK,
+    MAIN,
     MAX_PAYLOAD_BYTES,
     ONE_BLOCK_BYTES,
     OVERFLOW_CODES,
     SLOT_U8,
     SLOT_U32,
     SLOT_WORDS,
+    STACK_GLOBAL,
     STATE,
     Large,
     dumps,
@@ -221,7 +224,7 @@ class Sending:
         u32, generation_at = target.books.u32, target.generation_at
         u8, state_at, names = target.books.table.u8, target.state_at, _BODY_NAMES
         generation, most, numbers = target.generation, MAX_PAYLOAD_BYTES, self._numbers
-        process = target.process
+        process, pickled, module, main = target.process, pickle.dumps, STACK_GLOBAL, MAIN
 
         def send(kind: int, body: Any, sink: Any = None) -> bool:
             if (
@@ -231,7 +234,13 @@ class Sending:
                 or not 0 < u8[state_at] < 5
             ):
                 return False
-            payload = dumps(body, path, names[kind])
+            try:
+                payload = pickled(body, 5)
+            except Exception:
+                payload = dumps(body, path, names[kind])  # by value, or the error that says why not
+            else:
+                if module in payload and main in payload:
+                    payload = dumps(body, path, names[kind])
             if len(payload) > most:
                 return False
             if sink is None:

@@ -61,9 +61,8 @@ def take_over(kernel: Kernel, inlet: Inlet, board: Board, directory: Path, prede
             cell.handled += 1
             books.words[cell.word] = cell.handled << 24
     for address, cell in tuple(kernel.cells.items()):
-        view = books.table.read(cell.word // SLOT_WORDS)
         # The depth is written when an activation ends: of one that was cut short, up to BURST may have been handled.
-        died_inside = view.depth - lost[address] - (BURST if address in at_work else 0)
+        died_inside = books.depth(cell.word) - lost[address] - (BURST if address in at_work else 0)
         if died_inside > 0:
             # sent inside the dead worker, by reference: gone with it, known by number
             books.count_dead(cell.word, died_inside)

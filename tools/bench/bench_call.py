@@ -20,8 +20,8 @@ SLEEPY_CALLS = 300
 GAP_S = 0.003
 
 
-def from_user(n: int, gap_s: float = 0.0) -> Sample:
-    with al.Node(workers=2) as node, apart(node):
+def from_user(n: int, gap_s: float = 0.0, *, pinned: bool = True) -> Sample:
+    with al.Node(workers=2) as node, apart(node, pinned=pinned):
         echo = node.spawn(Echo, placement=1)
         return latency(time_each(lambda i: echo.call.echo(i), n, gap_s=gap_s, warm_up=20 if gap_s else 500))
 
@@ -57,6 +57,11 @@ def pipe_asleep() -> Sample:
 UNDER_WAY = (("multiprocessing.Pipe round trip", pipe_under_way),)
 ASLEEP = (("multiprocessing.Pipe round trip, 3 ms gaps", pipe_asleep),)
 
+UNPINNED = (("multiprocessing.Pipe round trip", lambda: peers.pipe_round_trip(CALLS, pinned=False)),)
+ASLEEP_UNPINNED = (
+    ("multiprocessing.Pipe round trip, 3 ms gaps", lambda: peers.pipe_round_trip(SLEEPY_CALLS, GAP_S, pinned=False)),
+)
+
 ROWS = (
     Row("call_user_to_worker", "µs", lambda: from_user(CALLS), 12.0, peers=UNDER_WAY),
     Row("call_worker_to_worker", "µs", between_workers, 12.0, peers=UNDER_WAY),
@@ -69,4 +74,11 @@ ROWS = (
         target_is_ratio=True,
     ),
     Row("call_asleep_worker_to_worker", "µs", between_sleeping_workers, 1.3, peers=ASLEEP, target_is_ratio=True),
+    Row("call_unpinned_user_to_worker", "µs", lambda: from_user(CALLS, pinned=False), peers=UNPINNED),
+    Row(
+        "call_unpinned_asleep_user_to_worker",
+        "µs",
+        lambda: from_user(SLEEPY_CALLS, GAP_S, pinned=False),
+        peers=ASLEEP_UNPINNED,
+    ),
 )

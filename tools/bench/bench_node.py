@@ -6,12 +6,19 @@ imports nothing but actorlab.
 
 from __future__ import annotations
 
-import json
+import atexit
 import multiprocessing
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+
+import psutil
 
 import actorlab as al
 
@@ -22,39 +29,63 @@ from .sample import Row, Sample
 ACTORS = 1_000
 
 OURS = """
-import time
+import sys, time
 import actorlab as al
 if __name__ == "__main__":
     started = time.perf_counter()
     with al.Node(workers=2):
-        ready_s = time.perf_counter() - started
-        weigh(ready_s)
+        print((time.perf_counter() - started) * 1e3, flush=True)
+        sys.stdin.read()
 """
 POOL = """
-import multiprocessing, os, time
+import multiprocessing, sys, time
 from concurrent.futures import ProcessPoolExecutor
 if __name__ == "__main__":
     started = time.perf_counter()
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("forkserver")) as pool:
         [future.result() for future in [pool.submit(time.sleep, 0.05) for _ in range(2)]]
-        ready_s = time.perf_counter() - started - 0.05
-        weigh(ready_s)
-"""
-WEIGH = """
-def weigh(ready_s):
-    import json, psutil
-    me = psutil.Process()
-    pss = sum(process.memory_full_info().pss for process in [me, *me.children(recursive=True)])
-    print(json.dumps({"ready_ms": ready_s * 1e3, "pss_mb": pss / 1e6}), flush=True)
+        print((time.perf_counter() - started - 0.05) * 1e3, flush=True)
+        sys.stdin.read()
 """
 
 
-def fresh(script: str, figure: str) -> Sample:
-    """Run `script` in a fresh interpreter and return one of the figures it prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", WEIGH + script], capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL
+@contextmanager
+def fresh(script: str) -> Iterator[tuple[psutil.Process, float]]:
+    """Run `script` in a fresh interpreter, modules compiled as they are once installed; yield it and what it says."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPYCACHEPREFIX"] = compiled()
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
     )
-    return Sample(json.loads(done.stdout.splitlines()[-1])[figure], 1)
+    with process:
+        assert process.stdout is not None
+        yield psutil.Process(process.pid), float(process.stdout.readline())
+        process.communicate("")
+
+
+@cache
+def compiled() -> str:
+    """Return a folder for compiled modules, filled by a first run of each script."""
+    folder = tempfile.mkdtemp(prefix="actorlab-bench-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPYCACHEPREFIX"] = folder
+    for script in (OURS, POOL):
+        subprocess.run([sys.executable, "-c", script], stdin=subprocess.DEVNULL, capture_output=True, env=environment)
+    return folder
+
+
+def ready(script: str) -> Sample:
+    """Milliseconds until a fresh interpreter's workers are ready, with all imports but that of the package's root."""
+    with fresh(script) as (_, ready_ms):
+        return Sample(ready_ms, 1)
+
+
+def weight(script: str) -> Sample:
+    """PSS of a fresh interpreter and all it started, in MB, looked at from outside."""
+    with fresh(script) as (process, _):
+        family = [process, *process.children(recursive=True)]
+        return Sample(sum(one.memory_full_info().pss for one in family) / 1e6, len(family))
 
 
 def recover(spares: int) -> Sample:
@@ -92,16 +123,16 @@ ROWS = (
     Row(
         "node_ready",
         "ms",
-        lambda: fresh(OURS, "ready_ms"),
+        lambda: ready(OURS),
         500,
-        peers=(("bare process pool", lambda: fresh(POOL, "ready_ms")),),
+        peers=(("bare process pool", lambda: ready(POOL)),),
     ),
     Row(
         "node_pss",
         "MB",
-        lambda: fresh(OURS, "pss_mb"),
+        lambda: weight(OURS),
         60,
-        peers=(("bare process pool", lambda: fresh(POOL, "pss_mb")),),
+        peers=(("bare process pool", lambda: weight(POOL)),),
     ),
     Row("node_sigkill", "ms", lambda: recover(0), 60, peers=BY_HAND),
     Row("node_sigkill_spare", "ms", lambda: recover(1), 60, peers=BY_HAND),

@@ -14,8 +14,14 @@ import actorlab as al
 
 
 @contextmanager
-def apart(node: al.Node | None = None, *, others: Sequence[int | None] = ()) -> Iterator[None]:
-    """Pin this thread to one core, and a node's workers or `others` (pids) to the cores after it, in turn."""
+def apart(node: al.Node | None = None, *, others: Sequence[int | None] = (), pinned: bool = True) -> Iterator[None]:
+    """Pin this thread to one core, and a node's workers or `others` (pids) to the cores after it, in turn.
+
+    `pinned=False` leaves all as it was, for the rows that show what chance makes of it.
+    """
+    if not pinned:
+        yield
+        return
     before = os.sched_getaffinity(0)
     cores = sorted(before)
     pids: Sequence[int | None] = [worker.pid for worker in node.workers] if node is not None else others

@@ -114,9 +114,9 @@ def echo_process(context: Any = CONTEXT) -> Iterator[tuple[Any, Any]]:
         ours.close()
 
 
-def pipe_round_trip(n: int, gap_s: float = 0.0) -> Sample:
+def pipe_round_trip(n: int, gap_s: float = 0.0, *, pinned: bool = True) -> Sample:
     """A bare `multiprocessing.Pipe` round trip of a small tuple."""
-    with echo_process() as (process, pipe), apart(others=(process.pid,)):
+    with echo_process() as (process, pipe), apart(others=(process.pid,), pinned=pinned):
 
         def round_trip(i: int) -> None:
             pipe.send(("echo", i))
