@@ -26,13 +26,13 @@ import secrets
 import shutil
 import stat
 import time
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from ..errors import AlreadyRunning, SpecError, StartError, UnsafeDirectory
+from .forks import let_go_in_children
 from .identity import Identity, write_whole
 
 RUNTIME_DIR_VARIABLE = "ACTORLAB_RUNTIME_DIR"
@@ -159,8 +159,13 @@ def has_controller(path: Path) -> bool:
 
     Probes with a shared lock, so that two who ask at once do not take each other for the controller.
     """
+    return is_held(path / CONTROLLER_LOCK, shared=True)
+
+
+def is_held(lock: Path, *, shared: bool) -> bool:
+    """Whether a live process holds `lock` so that one more holder of our kind is refused; False if there is none."""
     try:
-        fd = try_lock(path / CONTROLLER_LOCK, shared=True)
+        fd = try_lock(lock, shared=shared)
     except FileNotFoundError:
         return False
     if fd is None:
@@ -201,8 +206,7 @@ class NodeDirectory:
         self.path = path
         self.identity = me
         self._locks = locks
-        _memberships.add(self)
-        _watch_forks()
+        let_go_in_children(self)
 
     @classmethod
     def create(
@@ -269,12 +273,15 @@ class NodeDirectory:
         """Whether the node's controller still holds its lock."""
         return has_controller(self.path)
 
+    def close_in_child(self) -> None:
+        """In a forked child of ours: give up its copies of the locks, or it would keep the node 'alive'."""
+        self.close()
+
     def close(self) -> None:
         """Give up the locks and leave the directory as it is. Idempotent."""
         locks, self._locks = self._locks, []
         for fd in locks:
             os.close(fd)
-        _memberships.discard(self)
 
     def leave(self) -> bool:
         """Give up a worker's membership; the last one to leave a node without controller removes the directory.
@@ -317,19 +324,3 @@ def remove_orphaned(path: Path) -> bool:
         return False  # the usual case, decided without taking the base's lock
     with locked_base(path.parent):
         return remove_if_dead(path)
-
-
-_memberships: weakref.WeakSet[NodeDirectory] = weakref.WeakSet()
-_watching_forks: list[bool] = []
-
-
-def _watch_forks() -> None:
-    """Have a forked child of the user's program give up its copies of our locks, or it would keep the node 'alive'."""
-    if not _watching_forks:
-        _watching_forks.append(True)
-        os.register_at_fork(after_in_child=_close_in_child)
-
-
-def _close_in_child() -> None:
-    for membership in list(_memberships):
-        membership.close()

@@ -20,7 +20,6 @@ import queue
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +27,7 @@ import multiprocess
 
 from ..errors import StartError, WorkerStartError
 from .boot import Boot, spawn_process
+from .forks import let_go_in_children
 from .forkserver import ForkServer
 from .worker_process import READY_TIMEOUT_S, Method, Newborn, WorkerProcess
 
@@ -66,8 +66,7 @@ class Launcher:
         self._stopped = False
         self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._refiller: threading.Thread | None = None
-        _watch_forks()
-        _launchers.add(self)
+        let_go_in_children(self)
 
     def start(self) -> None:
         """Start the forkserver; it imports in the background. Returns in about 3 ms."""
@@ -262,19 +261,3 @@ def default_method() -> Method:
     """Return "forkserver" where multiprocess offers it, else "spawn" (and in a frozen application, without -c)."""
     offered = "forkserver" in multiprocess.get_all_start_methods() and not getattr(sys, "frozen", False)
     return "forkserver" if offered else "spawn"
-
-
-_launchers: weakref.WeakSet[Launcher] = weakref.WeakSet()
-_watching_forks: list[bool] = []
-
-
-def _watch_forks() -> None:
-    """Have a forked child of the user's program drop its copies of the lifelines, or workers would outlive us by it."""
-    if not _watching_forks:
-        _watching_forks.append(True)
-        os.register_at_fork(after_in_child=_close_in_child)
-
-
-def _close_in_child() -> None:
-    for launcher in list(_launchers):
-        launcher.close_in_child()

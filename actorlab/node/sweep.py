@@ -19,10 +19,10 @@ from .directory import (
     WORKERS,
     base_directory,
     has_controller,
+    is_held,
     locked_base,
     node_directories,
     remove_if_dead,
-    try_lock,
 )
 from .identity import Identity, read_identity
 
@@ -67,7 +67,7 @@ def sweep(base: Path | None = None, *, clean: bool = True, patience_s: float = 2
 
 def _judge(path: Path, clean: bool, patience_s: float) -> Finding | None:
     if not clean:
-        held = _is_tree_held(path)
+        held = is_held(path / TREE_LOCK, shared=False)
         return Finding(str(path), "orphans" if held else "dead", removed=False)
     if remove_if_dead(path):
         return Finding(str(path), "dead", removed=True)
@@ -78,17 +78,6 @@ def _judge(path: Path, clean: bool, patience_s: float) -> Finding | None:
             return Finding(str(path), "held", removed=False, killed=killed)
         time.sleep(0.002)
     return Finding(str(path), "orphans", removed=True, killed=killed)
-
-
-def _is_tree_held(path: Path) -> bool:
-    try:
-        fd = try_lock(path / TREE_LOCK, shared=False)
-    except FileNotFoundError:
-        return False
-    if fd is None:
-        return True
-    os.close(fd)
-    return False
 
 
 def recorded_workers(path: Path) -> list[Identity]:
