@@ -16,7 +16,6 @@ from .envelope import Chain
 
 if TYPE_CHECKING:
     from .future import Future
-    from .scheduler import Kernel
 
 
 class LocalCall:
@@ -108,9 +107,10 @@ def chain_of(cell: Cell | None) -> Chain:
     return tuple(reversed(chain))
 
 
-def deadlock(kernel: Kernel, caller: Cell, callee: Cell) -> DeadlockDetected:
-    names = tuple(kernel.name_of(address) for address in chain_of(caller))
-    return DeadlockDetected(caller.name, callee.name, names)
+def deadlock(caller: Cell, callee: str) -> DeadlockDetected:
+    """The error of a call to `callee` that would close a cycle."""
+    names = tuple(map(caller.kernel.name_of, chain_of(caller)))
+    return DeadlockDetected(caller.name, callee, names)
 
 
 def refuse_cycle(caller: Cell, to: int) -> None:
@@ -123,8 +123,7 @@ def refuse_cycle(caller: Cell, to: int) -> None:
     callee = to
     for _ in range(100):
         if to in chain:
-            names = tuple(kernel.name_of(address) for address in chain)
-            raise DeadlockDetected(caller.name, kernel.name_of(callee), names)
+            raise deadlock(caller, kernel.name_of(callee))
         cell = kernel.cells.get(to)
         to = cell.extra.waits_for if cell is not None and cell.extra is not None else 0
         if not to:

@@ -106,7 +106,7 @@ def call(ref: ActorRef[Any], name: str, args: tuple[Any, ...], kwargs: dict[str,
         if ref.address >> 56 not in ref.runtime.kernels:
             return call_out(kernel, ref, name, args, kwargs, timeout_s)
         if not kernel.in_handler():
-            refuse_to_wait(kernel, name)
+            refuse_to_wait(name)
     elif current.cell_here() is None and ref.address >> 56 not in ref.runtime.kernels:
         return call_from_outside(ref, name, args, kwargs, timeout_s)
     chain = _chain(ref)

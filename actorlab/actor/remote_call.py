@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent
 
-from ..errors import BlockingCall, CallTimeout
+from ..errors import CallTimeout
 from .chain import LocalCall, chain_of, refuse_cycle
 from .envelope import CALL, Chain
 from .future import Future
-from .waiting import park
+from .waiting import park, refuse_to_wait
 
 if TYPE_CHECKING:
     from .ref import ActorRef
@@ -37,7 +37,7 @@ def call_out(
     caller = kernel.current
     me = getcurrent()
     if caller is None or me is kernel.hub_greenlet:
-        raise BlockingCall(f"ref.call.{name}()", f"await ref.request.{name}()")
+        refuse_to_wait(name)
     to = ref.address
     chain = chain_of(caller)
     if to in chain:

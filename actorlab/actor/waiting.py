@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from _thread import get_ident
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from greenlet import getcurrent, greenlet
 
@@ -112,11 +112,11 @@ def call(
     caller = kernel.current
     me = getcurrent()
     if caller is None or me is kernel.hub_greenlet:
-        raise BlockingCall(f"ref.call.{name}()", f"await ref.request.{name}()")
+        refuse_to_wait(name)
     above = caller
     while True:
         if above is cell:
-            raise deadlock(kernel, caller, cell)
+            raise deadlock(caller, cell.name)
         sink = above.sink
         if sink is None:
             break
@@ -124,7 +124,7 @@ def call(
             above = sink.caller
             continue
         if cell.address in sink.chain:
-            raise deadlock(kernel, caller, cell)
+            raise deadlock(caller, cell.name)
         break
     behaviour = cell.behaviour
     function = behaviour.public.get(name)
@@ -179,14 +179,8 @@ def call(
                 kernel.deadlines.add(sink, timeout_s)
             extra = caller.more()
             extra.waits_for = cell.address
-            try:
-                while not sink.state:
-                    sink.parked = True
-                    park(kernel)
-            except BaseException:
-                sink.abandon()
-                raise
-            extra.waits_for = 0  # type: ignore[unreachable]  # whoever settles it is not seen from here
+            _park_until_answered(kernel, sink)
+            extra.waits_for = 0
     if sink.state == 1:
         return sink.outcome
     error, sink.outcome = sink.outcome, None
@@ -196,7 +190,17 @@ def call(
         del error  # or the frame and the exception keep each other until the next collection
 
 
-def refuse_to_wait(kernel: Kernel, name: str) -> None:
+def _park_until_answered(kernel: Kernel, sink: LocalCall) -> None:
+    try:
+        while not sink.state:
+            sink.parked = True
+            park(kernel)
+    except BaseException:
+        sink.abandon()
+        raise
+
+
+def refuse_to_wait(name: str) -> NoReturn:
     """Say what to write instead of a blocking call in an async handler."""
     raise BlockingCall(f"ref.call.{name}()", f"await ref.request.{name}()")
 
@@ -215,13 +219,7 @@ def lend(kernel: Kernel, cell: Cell, envelope: tuple[Any, ...], timeout_s: float
         kernel.runq.append(cell)
         if timeout_s is not None:
             kernel.deadlines.add(sink, timeout_s)
-        try:
-            while not sink.state:
-                sink.parked = True
-                park(kernel)
-        except BaseException:
-            sink.abandon()
-            raise
+        _park_until_answered(kernel, sink)
     else:
         sink.direct = True
         cell.phase = RUNNING
