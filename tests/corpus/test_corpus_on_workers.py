@@ -91,10 +91,21 @@ def test_one_searcher_more_costs_no_second_copy(folder):
     assert (many - few) / 38 < index / 10
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_cannot_be_read_is_refused(tmp_path):
-    tmp_path.chmod(0)
-    refused_before_anything_starts(str(tmp_path))
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    closed.chmod(0)
+    if os.geteuid() == 0:  # nothing is closed to root
+        scan = os.scandir
+
+        def refuse(path="."):
+            if str(path) == str(closed):
+                raise PermissionError(13, "Permission denied", path)
+            return scan(path)
+
+        monkeypatch.setattr(os, "scandir", refuse)
+    refused_before_anything_starts(str(closed))
+    closed.chmod(0o700)
 
 
 def test_a_folder_without_text_is_refused(tmp_path):

@@ -283,3 +283,17 @@ def replaced(node: al.Node, number: int, old_pid: int) -> Callable[[], bool]:
         return pid not in (0, old_pid) and node.runtime.control(number, "ping").get(timeout=5) == pid
 
     return condition
+
+
+def trees_that_end(node, eventually):
+    """Yield what starts a tree on `node`; afterwards stop all it started, and see every worker back in its place."""
+    roots = []
+
+    def start(tree):
+        roots.append(node.start(tree))
+        return roots[-1]
+
+    yield start
+    for root in reversed(roots):
+        root.stop(timeout=10)
+    eventually(lambda: all(worker.pid for worker in node.workers))

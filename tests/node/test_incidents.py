@@ -17,6 +17,7 @@ from recovery_drill import (
     kill_worker,
     open_node,
     replaced,
+    trees_that_end,
 )
 
 import actorlab as al
@@ -33,16 +34,7 @@ def node() -> Iterator[al.Node]:
 @pytest.fixture
 def start(node, eventually):
     """Start a tree that ends with the test."""
-    roots = []
-
-    def start(tree):
-        roots.append(node.start(tree))
-        return roots[-1]
-
-    yield start
-    for root in reversed(roots):
-        root.stop(timeout=10)
-    eventually(lambda: all(worker.pid for worker in node.workers))
+    yield from trees_that_end(node, eventually)
 
 
 def one(**keys):

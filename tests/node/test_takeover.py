@@ -10,7 +10,18 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from recovery_drill import Clerk, Slow, Talker, answers, is_busy, kill_worker, open_node, replaced, worker_of
+from recovery_drill import (
+    Clerk,
+    Slow,
+    Talker,
+    answers,
+    is_busy,
+    kill_worker,
+    open_node,
+    replaced,
+    trees_that_end,
+    worker_of,
+)
 
 import actorlab as al
 
@@ -27,16 +38,8 @@ def node() -> Iterator[al.Node]:
 
 @pytest.fixture
 def start(node, eventually):
-    roots = []
-
-    def start(tree):
-        roots.append(node.start(tree))
-        return roots[-1]
-
-    yield start
-    for root in reversed(roots):
-        root.stop(timeout=10)
-    eventually(lambda: all(worker.pid for worker in node.workers))
+    """Start a tree that ends with the test."""
+    yield from trees_that_end(node, eventually)
 
 
 def files(node):
