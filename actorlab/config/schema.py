@@ -25,6 +25,7 @@ from ..supervision import (
     Strategy,
     Supervisor,
 )
+from ..transport import MAX_BLOCKS, MIN_BLOCKS
 from .values import Duration, Place, Shutdown, Size, Target
 
 
@@ -104,7 +105,11 @@ NODE = Table(
         Key("strict_messages", bool, "pickle messages within a worker too, so that nothing mutable is shared"),
         Key("preload", list[Text], "modules imported once, before workers are forked, and shared by them"),
         Key("runtime_dir", Text, "where shared files live; default $ACTORLAB_RUNTIME_DIR, else /dev/shm"),
-        Key("lane_blocks", whole(64, 32_768), "blocks of 256 B in the lane between two processes, a power of two"),
+        Key(
+            "lane_blocks",
+            whole(MIN_BLOCKS, MAX_BLOCKS),
+            "blocks of 256 B in the lane between two processes, a power of two",
+        ),
         Key("max_actors", whole(1, MAX_INDEX), "actors a worker can host"),
         Key("max_message_bytes", Size, "larger messages are refused"),
         Key("call_timeout", Duration, "how long a call waits for its answer unless told", "call_timeout_s"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .handle import Handle
 from .layout import GEOMETRY_WORDS, HEADER_BYTES, PAGE, decode_header, encode_header, round_up
 from .pool import ContextPool
-from .segment import Segment
+from .segment import Segment, unlink
 
 __all__ = [
     "GEOMETRY_WORDS",
@@ -17,4 +17,5 @@ __all__ = [
     "decode_header",
     "encode_header",
     "round_up",
+    "unlink",
 ]

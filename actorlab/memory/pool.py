@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import PoolFull, SharedMemoryError, SharedMemoryFull, UnsafeDirectory
 from .handle import Handle, schema_fingerprint
+from .segment import unlink
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -101,7 +102,7 @@ class ContextPool:
                 os.rename(temporary, handle.path)
             return handle
         except BaseException:
-            _unlink(temporary)
+            unlink(temporary)
             raise
         finally:
             os.close(lock_fd)
@@ -110,7 +111,7 @@ class ContextPool:
         """Remove a version; False if it was gone. Who maps it keeps it, and its memory until then."""
         if handle.pool != self.path:
             raise ValueError(f"{handle} is not of the pool {self.path}")
-        return _unlink(handle.path)
+        return unlink(handle.path)
 
     def bytes_shared(self) -> int:
         """Return the bytes of the sealed versions that have a name; dropped ones that are still mapped do not count."""
@@ -179,7 +180,7 @@ class ContextPool:
                 continue
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                removed += _unlink(entry.path)
+                removed += unlink(entry.path)
             except BlockingIOError:
                 pass  # its writer lives
             finally:
@@ -257,11 +258,3 @@ def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} cannot be a name here: letters, digits, '_', '.' and '-', at most 64")
     return name
-
-
-def _unlink(path: str) -> bool:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return False
-    return True

@@ -146,3 +146,12 @@ def _allocate(fd: int, offset: int, length: int, what: str, directory: str) -> N
                 raise
             room = os.statvfs(directory or ".")
             raise SharedMemoryFull(what, length, room.f_bavail * room.f_frsize, directory or ".") from None
+
+
+def unlink(path: str) -> bool:
+    """Remove a file if it is there; return whether it was. Whoever has it mapped keeps what he has."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..actor import OVERFLOWS
-from ..ids import MAX_INDEX, generation_of, home_of, index_of, pack, process_of
+from ..ids import MAX_INDEX, generation_of, index_of, pack, process_of
 from ..transport import (
     CLASS_ID,
     DEAD_LETTERED,
@@ -243,6 +243,3 @@ def class_id_at(books: Books, word: int) -> int:
 
 def _paths(directory: Path, home: int) -> tuple[Path, Path]:
     return directory / f"table.{home}", directory / f"classes.{home}"
-
-
-__all__ = ["ActorStatistics", "Books", "class_id_at", "home_of"]

@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from ..actor import VALUE, DeadLetter, Future, Kernel
@@ -382,6 +381,3 @@ class Controller:
             self.board.close()
         if self.directory is not None:
             self.directory.remove()
-
-
-__all__ = ["Controller", "Path", "Slot"]

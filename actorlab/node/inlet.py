@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..actor import ASK, CALL, CAST, CONTROL, FAIL, IDLE, READY, REPLY, SIGNAL, STOP, TELL, Cell, Kernel
 from ..errors import ActorDied, NotSendable, RemoteError, StartError
-from ..ids import NOBODY
 from ..transport import (
     BLOCK_SHIFT,
     FREE,
@@ -124,8 +123,7 @@ class Inlet:
             self._token.release()
         if self._wanted:
             self._ring_wanted()
-        if runtime.outlet is not None:
-            runtime.outlet.flush()
+        self._outlet.flush()
         return found
 
     def _hand_out(self, records: list[Record], reader: LaneReader, sender: int) -> None:
@@ -231,7 +229,7 @@ class Inlet:
         elif kind == REPLY or kind == FAIL:
             future = self._runtime.pending.pop(corr, None)
             if future is None:
-                type(self._runtime).late_replies += 1
+                self._runtime.late_replies += 1
                 if flags & SPILLED:
                     self._runtime.spill.discard(reader.payload_bytes(block, length))
                 self.free(sender << 16 | block)
@@ -358,5 +356,3 @@ class Inlet:
 
 NUMBER = (1 << 56) - 1
 """The part of a correlation id that numbers the question; the rest is the asking process. 0: nobody asks."""
-
-__all__ = ["CONTROL", "NOBODY", "NUMBER", "SPILLED", "Inlet"]

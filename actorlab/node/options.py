@@ -15,6 +15,7 @@ from typing import Literal, get_args
 from ..actor import DEFAULT_MAILBOX, Mailbox
 from ..errors import SpecError
 from ..ids import MAX_INDEX, MAX_WORKERS
+from ..transport import MAX_BLOCKS, MIN_BLOCKS
 
 RegistryBackend = Literal["shared", "local"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -76,7 +77,7 @@ class NodeOptions:
             )
         _whole("workers", self.workers, 0, MAX_WORKERS)
         _whole("spares", self.spares, 0, 16)
-        _whole("lane_blocks", self.lane_blocks, 64, 32_768)
+        _whole("lane_blocks", self.lane_blocks, MIN_BLOCKS, MAX_BLOCKS)
         if self.lane_blocks & (self.lane_blocks - 1):
             raise SpecError("lane_blocks", f"must be a power of two, not {self.lane_blocks}")
         _whole("max_actors", self.max_actors, 1, MAX_INDEX)

@@ -52,8 +52,6 @@ log = logging.getLogger("actorlab")
 class ProcessRuntime:
     """This process's part of a node."""
 
-    late_replies = 0
-
     def __init__(self, node_id: str, process: int, options: NodeOptions, directory: Path | None) -> None:
         self.node_id = node_id
         self.process = process
@@ -76,6 +74,7 @@ class ProcessRuntime:
         self.on_crash: Callable[[Cell, str, BaseException], None] | None = None
         self.pools: dict[str, Any] = {}
         self.closed = False
+        self.late_replies = 0  # answers whose question had been given up
         self.epoch = 1
         self.abandoned: dict[int, WorkerDied] = {}  # processes that will have no successor
         self._books: dict[int, Books] = {}

@@ -140,18 +140,12 @@ class Sending:
         target = self._targets.get(address)
         if target is None:
             target = self._aim(ref)
-        elif target.books.u32[target.generation_at] != target.generation or target.books.table.u8[target.state_at] in (
-            0,
-            5,
-        ):
+        elif target.is_gone():
             self._targets.pop(address, None)
             raise ActorDied(str(ref), "noproc", "never")
         elif ref.shortcut is None and target.out and kind != STOP:
             ref.shortcut = self._shortcut(target, ref.path)  # not its first message: there will be more
-        payload = dumps(body, ref.path, _BODY_NAMES[kind])
-        flags = 0
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            payload, flags = self._spilled(body, ref, kind)
+        payload, flags = self._packed(body, ref, kind)
         corr = self._unnumbered
         if sink is not None:
             corr = sink.corr = next(self._numbers)
@@ -199,9 +193,7 @@ class Sending:
         target = self._targets.get(ref.address)
         if target is None or target.is_gone():
             target = self._aim(ref)
-        payload, flags = dumps(body, ref.path, _BODY_NAMES[kind]), 0
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            payload, flags = self._spilled(body, ref, kind)
+        payload, flags = self._packed(body, ref, kind)
         message = (target.process, ref.address, self._unnumbered, kind, flags, payload)
         if target.out < target.most and outlet.try_send(*message, target):
             return
@@ -270,8 +262,11 @@ class Sending:
         target = self._targets[ref.address] = Target(ref.address, books, self._runtime.options.lane_blocks)
         return target
 
-    def _spilled(self, body: Any, ref: ActorRef[Any], kind: int) -> tuple[bytes, int]:
-        """Write a large message to a file of its own; return its token."""
+    def _packed(self, body: Any, ref: ActorRef[Any], kind: int) -> tuple[bytes, int]:
+        """Return a message's payload and flags; a large one goes to a file of its own, and its token is the payload."""
+        payload = dumps(body, ref.path, _BODY_NAMES[kind])
+        if len(payload) <= MAX_PAYLOAD_BYTES:
+            return payload, 0
         data = encode(body, ref.path, MAX_PAYLOAD_BYTES, _BODY_NAMES[kind])
         if not isinstance(data, Large):
             return data, 0
@@ -367,14 +362,16 @@ class Sending:
             if data.size_bytes > self._runtime.options.max_message_bytes:
                 raise MessageTooLarge(what, data.size_bytes, self._runtime.options.max_message_bytes)
             data, flags = self._runtime.spill.write(data.meta, data.buffers, what), SPILLED
-        if self._runtime.outlet is not None and not self._runtime.closed:
-            self._runtime.outlet.post(process, dest, corr, kind, flags, data)
+        self._post(process, dest, corr, kind, flags, data)
 
     def post_raw(self, process: int, dest: int, corr: int, kind: int, payload: bytes) -> None:
         """Send bytes as they are, through a file if they are many."""
         flags = 0
         if len(payload) > MAX_PAYLOAD_BYTES:
             payload, flags = self._runtime.spill.write(dumps(payload), (), "a large answer"), SPILLED
+        self._post(process, dest, corr, kind, flags, payload)
+
+    def _post(self, process: int, dest: int, corr: int, kind: int, flags: int, payload: bytes) -> None:
         if self._runtime.outlet is not None and not self._runtime.closed:
             self._runtime.outlet.post(process, dest, corr, kind, flags, payload)
 

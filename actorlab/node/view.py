@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from ..errors import StartError
-from ..ids import LOCAL_HOME, pack, process_of, show
+from ..ids import pack, process_of, show
 from ..registry import SharedReader, split
 from ..telemetry import ActorRow, NodeRow, TreeRow, WorkerRow
 from ..transport import EPOCH, PID, ROW_U32, Board, SlotView, State
@@ -227,6 +227,3 @@ def running_nodes(runtime_dir: str | os.PathLike[str] | None = None) -> Sequence
         uptime = time.time() - who.created
         rows.append(NodeRow(who.name, who.pid, "running" if alive else "dead", workers, actors, uptime, str(path)))
     return rows
-
-
-__all__ = ["LOCAL_HOME", "NodeView", "open_view", "running_nodes"]

@@ -42,7 +42,7 @@ BLOCK_BYTES = 256
 BLOCK_SHIFT = 8
 MESSAGE_HEADER_BYTES = 32
 MAX_SPAN = 64
-MAX_BLOCKS = 32_768
+MIN_BLOCKS, MAX_BLOCKS = 64, 32_768
 DEFAULT_BLOCKS = 4096
 MAX_PAYLOAD_BYTES = MAX_SPAN * BLOCK_BYTES - MESSAGE_HEADER_BYTES
 ONE_BLOCK_BYTES = BLOCK_BYTES - MESSAGE_HEADER_BYTES
@@ -86,8 +86,8 @@ class LaneLayout:
     blocks: int
 
     def __post_init__(self) -> None:
-        if not 64 <= self.blocks <= MAX_BLOCKS or self.blocks & (self.blocks - 1):
-            raise ValueError(f"blocks must be a power of two from 64 to {MAX_BLOCKS}, not {self.blocks}")
+        if not MIN_BLOCKS <= self.blocks <= MAX_BLOCKS or self.blocks & (self.blocks - 1):
+            raise ValueError(f"blocks must be a power of two from {MIN_BLOCKS} to {MAX_BLOCKS}, not {self.blocks}")
 
     @property
     def status(self) -> int:

@@ -38,6 +38,7 @@ from itertools import count
 from typing import Any
 
 from ..errors import SegmentCorrupt, SegmentGone, SharedMemoryError, SharedMemoryFull
+from ..memory import unlink
 from . import wire
 
 MAP_BYTES = 256 * 1024
@@ -170,7 +171,7 @@ class Spill:
         finally:
             os.close(fd)
         if not keep:
-            _unlink(path)
+            unlink(path)
         meta, buffers = _take_apart(data, path)
         self._read += 1
         return wire.loads(meta, buffers=buffers)
@@ -178,7 +179,7 @@ class Spill:
     def discard(self, token: bytes | memoryview) -> None:
         """Remove a message that was dropped unread, or kept and handled. Harmless if it is gone."""
         name, _ = _parse(token)
-        if _unlink(os.path.join(self.directory, name)):
+        if unlink(os.path.join(self.directory, name)):
             self._discarded += 1
         self._forget(name)
 
@@ -223,7 +224,7 @@ def sweep(directory: str, slot: int, before_epoch: int, referenced: Collection[s
             and int(match[1]) == slot
             and int(match[2]) < before_epoch
             and entry.name not in referenced
-            and _unlink(entry.path)
+            and unlink(entry.path)
         ):
             removed += 1
     return removed
@@ -236,14 +237,6 @@ def _file_name(slot: int, epoch: int, serial: int) -> str:
 def _parse(token: bytes | memoryview) -> tuple[str, int]:
     slot, epoch, serial, size = _TOKEN.unpack(token)
     return _file_name(slot, epoch, serial), size
-
-
-def _unlink(path: str) -> bool:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _free_bytes(directory: str) -> int:

@@ -41,7 +41,7 @@ class SharedReader:
         self._partitions = control.partitions
         self._words = [generation_word(partition) for partition in range(self._partitions)]
         self._cache: dict[str, Seen] = {}
-        self._hits = self._searches = self._absent = self._reopened = 0
+        self._hits = self._searches = self._absent = 0
         self._tables = [self._open(partition) for partition in range(self._partitions)]
 
     @classmethod
@@ -71,7 +71,6 @@ class SharedReader:
         table = self._tables[partition]
         if self._control[self._words[partition]] != table.generation:
             table = self._tables[partition] = self._open(partition)
-            self._reopened += 1
             word = self._words[partition]
             # Else the remembered slots would keep the old table mapped.
             self._cache = {name: seen for name, seen in self._cache.copy().items() if seen[0] != word}
