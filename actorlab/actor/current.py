@@ -28,7 +28,8 @@ class _Here(threading.local):
     cell: Cell | None = None
 
 
-_here = _Here()
+here = _Here()
+"""What the calling thread runs, if it is a blocking actor's own."""
 
 
 def kernel_here() -> Kernel | None:
@@ -41,12 +42,12 @@ def cell_here() -> Cell | None:
     kernel = kernels.get(get_ident())
     if kernel is not None:
         return kernel.running_cell()
-    return _here.cell
+    return here.cell
 
 
 def enter_blocking(cell: Cell | None) -> None:
     """Say that the calling thread now runs handlers of `cell` (None: no longer)."""
-    _here.cell = cell
+    here.cell = cell
 
 
 def runtime_here() -> Any:

@@ -5,7 +5,7 @@ hub runs actors until nothing is, and only then sleeps. So a message costs no tr
 are ordinary tasks of an ordinary loop, and one epoll call waits for both. Actors run inside `select`; whatever they
 hand to the loop (tasks, timers) makes `select` return.
 
-Sleeping: poll briefly while traffic is recent or an answer is due, yielding the core every few looks; then say
+Sleeping: poll briefly while traffic is recent or an answer is due, offering the core now and then; then say
 "asleep", look once more, and sleep in epoll. An idle kernel costs no CPU.
 """
 
@@ -29,7 +29,6 @@ LOOP_NS = 2_000_000
 RECENT_NS = 500_000
 POLL_NS = 60_000
 ANSWER_NS = 150_000  # what a sleeping process takes to answer: then our own wake-up is saved
-POLLS = range(16)
 SWEEP_NS = 250_000
 LONGEST_SLEEP_S = 1.0
 MOST_EVENTS = 256
@@ -180,12 +179,13 @@ class Hub:
         """Run actors until asyncio has something to do or `timeout` (s) has passed; return asyncio's events."""
         kernel, loop = self._kernel, self.loop
         inbox, runq, resumable, yielded = kernel.inbox, kernel.runq, kernel.resumable, kernel.yielded
-        inlet = kernel.inlet
+        poll = kernel.inlet.poll if kernel.inlet is not None else None
+        run_slice = kernel.run_slice
         timers, deadlines = kernel.timers, kernel.deadlines
         clock = time.perf_counter_ns
         start = clock()
         until = None if timeout is None else start + int(timeout * 1e9)
-        loop.wanted = False
+        loop.wanted = taken = False
         while True:
             while inbox:
                 function, args = inbox.popleft()
@@ -194,13 +194,15 @@ class Hub:
                 except Exception:
                     # a request that cannot be carried out must not take the other actors with it
                     log.exception("kernel %d: %r fails", kernel.home, function)
-            if inlet is not None and inlet.poll(False, self._gap_ns < RECENT_NS):
-                now = clock()
+            taken = taken or (poll is not None and poll(False, self._gap_ns < RECENT_NS))
+            now = clock()
+            if taken:
+                taken = False
                 self._gap_ns = now - self._last_work_ns
                 self._last_work_ns = now
             if runq or resumable or yielded:
-                kernel.run_slice()
-            now = clock()
+                run_slice(now)
+                now = clock()
             if now >= self._sweep_at:
                 self._sweep_at = now + SWEEP_NS
                 for timer in timers.due():
@@ -215,11 +217,13 @@ class Hub:
                     return self._selector.poll(0)
                 continue
             events = self._rest(until, now)
-            if events or (until is not None and clock() >= until):
+            if events is None:
+                taken = True
+            elif events or (until is not None and clock() >= until):
                 return events
 
-    def _rest(self, until: int | None, now: int) -> list[tuple[selectors.SelectorKey, int]]:
-        """Nothing is ready: poll the lanes for a moment if traffic is recent, then sleep."""
+    def _rest(self, until: int | None, now: int) -> list[tuple[selectors.SelectorKey, int]] | None:
+        """Nothing is ready: poll the lanes for a moment if traffic is recent, then sleep. None: took what had come."""
         kernel = self._kernel
         inlet = kernel.inlet
         if inlet is not None and (self._gap_ns < RECENT_NS or kernel.asked):
@@ -227,16 +231,12 @@ class Hub:
             if kernel.asked:
                 kernel.asked = False
                 stop = now + ANSWER_NS
-            has_news = inlet.has_news
-            yield_core = os.sched_yield
-            clock = time.perf_counter_ns
-            inbox = kernel.inbox
+            look, inbox, clock = inlet.look, kernel.inbox, time.perf_counter_ns
             while clock() < stop:
-                # a yield costs as much as three looks, and whoever needs this core can wait for some
-                for _ in POLLS:
-                    if has_news() or inbox:
-                        return []
-                yield_core()
+                if look(inbox):
+                    return None if inlet.poll(False, self._gap_ns < RECENT_NS) else []
+                if inbox:
+                    return []
         self._sweep_at = 0
         nap = LONGEST_SLEEP_S
         if until is not None:

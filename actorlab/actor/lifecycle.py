@@ -8,6 +8,7 @@ handler always reaches a caller; what it does to the actor is the class's choice
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from time import monotonic
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -72,17 +73,43 @@ class Lifecycle:
 
         In a handler or a kernel job. Raises StartError (NameTaken, InitTimeout, …); then nothing is left.
         """
+        return self.begin(request, self._prepare(request))
+
+    def reserve(self, requests: Sequence[StartRequest]) -> dict[int, tuple[Cell, bool]]:
+        """Give the named among `requests` their places and, in one question to the registry, their names.
+
+        Return, by position, the place and whether it has its name. Each is then begun or given back. In a kernel job.
+        """
+        places: dict[int, Cell] = {}
+        try:
+            for position, request in enumerate(requests):
+                if request.name is not None and not request.address:
+                    places[position] = self._prepare(request)
+            rows = [(requests[position].name, cell.address) for position, cell in places.items()]
+            named = self._kernel.runtime.register_many(rows)
+        except BaseException:
+            for cell in places.values():
+                self.give_back(cell)
+            raise
+        return {position: (places[position], has) for position, has in zip(places, named, strict=True)}
+
+    def give_back(self, cell: Cell) -> None:
+        """Nothing will be started in a place: it is free again, or waits as before if it was a restart's."""
+        if cell.parent and cell.incarnation:
+            self._kernel.endings.hold(cell)
+        else:
+            self._kernel.endings.finalize(cell, NOPROC)
+
+    def begin(self, request: StartRequest, cell: Cell, *, named: bool = False) -> int:
+        """Start an actor in the place it was given (and under its name, if it is `named` already); see `start`."""
         kernel = self._kernel
-        cell = self._prepare(request)
         if request.name is not None:
-            try:
-                self._register(request, cell)
-            except BaseException:
-                if cell.parent and cell.incarnation:
-                    self._kernel.endings.hold(cell)
-                else:
-                    self._kernel.endings.finalize(cell, NOPROC)
-                raise
+            if not named:
+                try:
+                    self._register(request, cell)
+                except BaseException:
+                    self.give_back(cell)
+                    raise
             cell.more().name = str(request.name)
         if cell.phase == DEAD:
             raise StartError(cell.name, "its supervisor ended meanwhile")

@@ -17,7 +17,7 @@ import pykka
 from ..ids import home_of, show
 from . import current, outbound
 from .cell import IDLE, READY
-from .current import cell_here, kernels
+from .current import here, kernels
 from .envelope import CAST, TELL
 from .future import Future
 from .gone import GoneRuntime
@@ -282,7 +282,7 @@ class Call:
                 kernel = kernels.get(get_ident())
                 if kernel is not None:
                     return call_out(kernel, ref, name, args, kwargs, timeout_s)
-                if cell_here() is None:
+                if here.cell is None:
                     return call_from_outside(ref, name, args, kwargs, timeout_s)
             return outbound.call(ref, name, args, kwargs, timeout_s)
 

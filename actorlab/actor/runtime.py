@@ -6,6 +6,7 @@ the receiving end of a worker's lanes.
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Inlet(Protocol):
     freed: bool
     """Set when a block was freed."""
 
-    def poll(self, wait: bool = False, busy: bool = False) -> bool:
+    def poll(self, wait: bool, busy: bool) -> bool:
         """Take what has arrived, at most a fixed number, and hand it on; return whether there was anything.
 
         `wait`: if another thread does so now. `busy`: there will be more soon.
@@ -42,6 +43,9 @@ class Inlet(Protocol):
 
     def has_news(self) -> bool:
         """Whether `poll` would find something. Cheap."""
+
+    def look(self, also: Sized) -> bool:
+        """Look for news for a few µs, or until `also` is not empty, then offer the core to others. True: news."""
 
     def sleep(self) -> bool:
         """Say "ring me"; return False if news came meanwhile (then do not sleep)."""
@@ -124,6 +128,9 @@ class Runtime(Protocol):
 
     def register(self, name: str, address: int, metadata: Any = None) -> None:
         """Register a name; parks or blocks. Raises NameTaken."""
+
+    def register_many(self, rows: list[tuple[Any, int]]) -> list[bool]:
+        """Register names for new actors of one kernel; return for each whether it has its name. Parks or blocks."""
 
     def ended(self, cell: Cell) -> None:
         """An actor of this process is gone for good: free its names."""

@@ -149,10 +149,12 @@ class Kernel:
         """Let a parked greenlet go on when the hub comes round. From this kernel's thread only."""
         self.resumable.append(runner)
 
-    def run_slice(self) -> None:
+    def run_slice(self, now: int) -> None:
         """Run ready actors and resumed handlers (there are some) until none is left or the slice is over. In the hub.
+
+        `now` (ns, the performance counter's) is when the slice begins.
         """
-        self.slice_end = time.perf_counter_ns() + SLICE_NS
+        self.slice_end = now + SLICE_NS
         self.handovers = HANDOVERS
         resumable, runq, yielded, pool = self.resumable, self.runq, self.yielded, self.pool
         while True:
@@ -241,7 +243,10 @@ class Kernel:
         if len(mailbox) == 1 and mailbox[0][0] > LAST_KIND:
             # one message from another process: most often a question that somebody waits for
             if from_lane(cell, mailbox.popleft(), me):
-                self.settle_phase(cell)
+                if cell.extra is None and not mailbox:
+                    cell.phase = IDLE  # the books have it already
+                else:
+                    self.settle_phase(cell)
             return
         public = behaviour.public
         obj = cell.object

@@ -46,7 +46,7 @@ def park(kernel: Kernel) -> None:
     sink = cell.sink
     if sink.__class__ is LocalCall and sink.direct:
         undirect(kernel, cell)
-    extra = cell.more()
+    extra = cell.extra or cell.more()
     extra.greenlet = me
     kernel.current = None
     kernel.parked += 1

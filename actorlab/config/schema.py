@@ -104,6 +104,7 @@ NODE = Table(
         Key("registry", REGISTRY, "how names find actors"),
         Key("strict_messages", bool, "pickle messages within a worker too, so that nothing mutable is shared"),
         Key("preload", list[Text], "modules imported once, before workers are forked, and shared by them"),
+        Key("preload_tree", bool, "whether the modules of the tree's actors are preloaded too, if they let themselves"),
         Key("runtime_dir", Text, "where shared files live; default $ACTORLAB_RUNTIME_DIR, else /dev/shm"),
         Key(
             "lane_blocks",

@@ -40,14 +40,16 @@ class RemoteAsk:
         if self._answered:
             return
         self._answered = True
-        corr, runtime = self._corr, self._runtime
+        corr, sending = self._corr, self._runtime.sending
+        process = corr >> 56
         try:
             payload = dumps(value, "the reply")
             if len(payload) <= MAX_PAYLOAD_BYTES:
-                if runtime.outlet is not None and not runtime.closed:
-                    runtime.outlet.post(corr >> 56, 0, corr, REPLY, 0, payload)
+                door = sending.doors.get(process)
+                if door is None or not door(0, corr, REPLY, 0, payload, None):
+                    sending.post(process, 0, corr, REPLY, 0, payload)
             else:
-                runtime.sending.post_body(corr >> 56, 0, corr, REPLY, value, "the reply")
+                sending.post_body(process, 0, corr, REPLY, value, "the reply")
         except Exception as error:
             self._send(error, handled=True)
 

@@ -5,9 +5,10 @@ Edge (sends); a `RegistryWriter`. Blocks or parks until the controller has answe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..errors import ActorlabError
 from ..ids import CONTROLLER_HOME
 from ..registry import Entry
 
@@ -30,6 +31,11 @@ class NameCarrier:
         """See the contract."""
         entry: Entry = self._ask("name", name, address, metadata)
         return entry
+
+    def register_many(self, rows: Sequence[tuple[str, int]]) -> list[Entry | ActorlabError]:
+        """See the contract."""
+        answers: list[Entry | ActorlabError] = self._ask("names", rows)
+        return answers
 
     def unregister(self, name: str, owner: int | None = None) -> bool:
         """See the contract."""

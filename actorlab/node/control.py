@@ -24,11 +24,10 @@ StopOrder = tuple[int, float | str, bool, Any]
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """Whether a kernel has nothing to do, and the counts that must not move between two looks."""
+    """Whether a kernel has nothing to do, and the count that must not move between two looks."""
 
     idle: bool
     handled: int
-    frames: int
 
 
 def operations() -> dict[str, Callable[..., Any]]:
@@ -78,16 +77,27 @@ def start_batch(kernel: Kernel, rows: list[tuple[Any, ...]], in_order: bool) -> 
     `in_order`: after a failure the rest is not begun, and the answer ends with that failure.
     """
     answers: list[Any] = []
-    for row in rows:
-        request = StartRequest(*row)
+    lifecycle = kernel.lifecycle
+    requests = [StartRequest(*row) for row in rows]
+    try:
+        reserved = lifecycle.reserve(requests) if len(requests) > 1 else {}
+    except Exception:
+        reserved = {}  # each for itself, then: who has no place, or no name, will say so
+    for position, request in enumerate(requests):
+        place = reserved.pop(position, None)
         try:
-            answers.append(kernel.lifecycle.start(request))
+            if place is None:
+                answers.append(lifecycle.start(request))
+            else:
+                answers.append(lifecycle.begin(request, place[0], named=place[1]))
         except Ignore:
             answers.append(0)
         except Exception as error:
             answers.append(error if isinstance(error, StartError) else StartError(request.actor.__name__, str(error)))
             if in_order:
                 break
+    for cell, _ in reserved.values():
+        lifecycle.give_back(cell)
     runtime = kernel.runtime
     return runtime.epoch if isinstance(runtime, ProcessRuntime) else 0, answers
 
@@ -184,12 +194,10 @@ def quiet(kernel: Kernel) -> Quiet:
         or kernel.inbox
         or any(cell.phase not in (IDLE, HELD) or cell.mailbox for cell in tuple(kernel.cells.values()))
     )
-    inlet = kernel.inlet
-    frames = getattr(inlet, "frames", 0)
     outlet = kernel.runtime.outlet if isinstance(kernel.runtime, ProcessRuntime) else None
     waiting = outlet.waiting if outlet is not None else 0
     handled = sum(cell.handled for cell in tuple(kernel.cells.values()))
-    return Quiet(not busy and not waiting, handled, frames)
+    return Quiet(not busy and not waiting, handled)
 
 
 def ping(kernel: Kernel) -> int:

@@ -14,7 +14,7 @@ import pickle
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -55,8 +55,11 @@ TARGET = "actorlab.node.worker:main"
 class Controller:
     """Runs a node's workers."""
 
-    def __init__(self, options: NodeOptions, on_event: Callable[[Event], object] | None) -> None:
+    def __init__(
+        self, options: NodeOptions, on_event: Callable[[Event], object] | None, welcome: Sequence[str] = ()
+    ) -> None:
         self.options = options
+        self._welcome = welcome  # modules that are better imported before workers are forked
         self.news = News(on_event)
         self.happened = self.news.tell
         self.incidents = 0
@@ -100,7 +103,7 @@ class Controller:
             runtime.sending.number_from(epoch)
             books = Books.create(path, options.max_actors, CONTROLLER_HOME)
             runtime.own_table(CONTROLLER_HOME, books)
-            runtime.outlet = Outlet(path, 0, self.board, options.lane_blocks)
+            runtime.sending.go_by(Outlet(path, 0, self.board, options.lane_blocks))
             runtime.spill = Spill(path, 0, epoch, options.max_message_bytes * 8)
             names = path / "names"
             names.mkdir(mode=0o700)
@@ -109,6 +112,7 @@ class Controller:
             )
             undo.callback(runtime.backend.close)
             runtime.names = Names(runtime.backend, runtime.backend)
+            assert runtime.outlet is not None
             for slot in self.slots:
                 runtime.outlet.open(slot)  # there and back: whatever happens later, the workers can be told to stop
             inlet = runtime.inlet = Inlet(runtime, path, 0, self.board)
@@ -118,13 +122,18 @@ class Controller:
             self.exits = ExitWatch()
             self.patrol = Patrol(self.slots, self.board, options, runtime, path)
             preload = ["actorlab.node.worker", *options.preload]
-            self.launcher = Launcher(path, TARGET, preload=preload, spare=options.spares > 0)
+            spare = options.spares > 0
+            self.launcher = Launcher(path, TARGET, preload=preload, welcome=self._welcome, spare=spare)
             undo.pop_all()
 
     def _operations(self) -> dict[str, Callable[..., Any]]:
         def name(kernel: Kernel, key: str, address: int, metadata: Any) -> Any:
             with self.runtime.names_lock:
                 return self.runtime.backend.register(key, address, metadata)
+
+        def names(kernel: Kernel, rows: Sequence[tuple[str, int]]) -> Any:
+            with self.runtime.names_lock:
+                return self.runtime.backend.register_many(rows)
 
         def unregister(kernel: Kernel, key: str, owner: int | None = None) -> bool:
             with self.runtime.names_lock:
@@ -141,7 +150,7 @@ class Controller:
 
         return {
             "name": name,
-            "register": name,
+            "names": names,
             "unregister": unregister,
             "describe": describe,
             "ended": ended,

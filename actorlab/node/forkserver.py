@@ -29,12 +29,12 @@ _LONGEST_SOCKET_PATH = 100
 
 
 class ForkServer:
-    """A forkserver that was just started; it imports `modules` meanwhile. `is_warm` once it has answered.
+    """A forkserver just started; it imports `modules`, and `welcome` if it can. `is_warm` once it has answered.
 
     WorkerStartError if it could not be started.
     """
 
-    def __init__(self, directory: Path, modules: Sequence[str]) -> None:
+    def __init__(self, directory: Path, modules: Sequence[str], welcome: Sequence[str] = ()) -> None:
         self.is_warm = False
         self._path = directory / f"fork-{next(_numbers)}.sock"
         alive, lifeline = os.pipe()
@@ -48,7 +48,7 @@ class ForkServer:
                 command = spawn.get_command_line()
                 code = f"import sys; sys.path[:] = {absolute_sys_path()!r}; from {serve.__module__} import serve; "
                 code += f"serve({listener.fileno()}, {alive}, {list(modules)!r}, {str(directory)!r})"
-                command[command.index("-c") :] = ["-c", code]
+                command[command.index("-c") :] = ["-c", code, *welcome]
                 self.pid: int = util.spawnv_passfds(spawn.get_executable(), command, [listener.fileno(), alive])
         except OSError as error:
             self._lifeline.close()

@@ -15,14 +15,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..transport import ASLEEP, ASLEEP_SECOND, Board, Doorbell, Ringer, second_bell_path
+from ..transport import ASLEEP, ASLEEP_SECOND, AWAKE, ROW_BYTES, Board, Doorbell, Ringer, second_bell_path
 
 if TYPE_CHECKING:
     from .inlet import Inlet
 
 HELP_S = 0.02
 SPIN_NS = 150_000  # what a sleeping worker takes to answer: then this thread's own wake-up is saved
-LOOKS = range(48)  # some 8 µs, within which an awake worker answers; a yield costs as much as three of them
 
 
 class Help:
@@ -32,6 +31,7 @@ class Help:
         self._inlet = inlet
         self._board = board
         self._process = process = 0
+        self._sleeps, self._row = board.u8, process * ROW_BYTES
         self._helping = threading.Lock()
         # reentrant: an interrupt may come between its acquisition and the next line
         self._roles = threading.RLock()
@@ -66,20 +66,16 @@ class Help:
             return False
         try:
             inlet = self._inlet
-            clock, has_news = time.perf_counter_ns, inlet.has_news
+            clock, look = time.perf_counter_ns, inlet.look
             start = now = clock()
-            self._board.wake(self._process)  # whether the kernel sleeps or not: we look
+            self._sleeps[self._row] = AWAKE  # whether the kernel sleeps or not: we look
             try:
                 end = start + SPIN_NS
                 while now < end:
-                    for _ in LOOKS:
-                        if has_news():
-                            inlet.poll()
-                            if future.state:
-                                return True
+                    if look(()):
+                        inlet.poll(False, False)
                     if future.state:
                         return True
-                    os.sched_yield()
                     now = clock()
                 limit_s = HELP_S if timeout_s is None else min(HELP_S, timeout_s)
                 self._sleep(future, start + int(limit_s * 1e9))
@@ -108,7 +104,7 @@ class Help:
                     self._poll.poll(left / 1e6)
                     rung = True
                 self._asleep = False
-                if not self._inlet.poll():
+                if not self._inlet.poll(False, False):
                     os.sched_yield()
         finally:
             future.forget(self._settled)
@@ -124,7 +120,7 @@ class Help:
                 self._asleep = False
                 if not self._resting or self._board.sleep(self._process, ASLEEP):
                     return
-            self._inlet.poll()
+            self._inlet.poll(False, False)
 
     def close(self) -> None:
         """Close the bell."""

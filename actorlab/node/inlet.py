@@ -10,19 +10,15 @@ from __future__ import annotations
 import logging
 import threading
 from _thread import get_ident
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..actor import ASK, CALL, CAST, CONTROL, FAIL, IDLE, READY, REPLY, SIGNAL, STOP, TELL, Cell, Kernel
+from ..actor import ASK, CALL, CAST, CONTROL, FAIL, IDLE, REPLY, SIGNAL, STOP, TELL, Cell, Kernel
 from ..errors import ActorDied, NotSendable, RemoteError, StartError
 from ..transport import (
-    BLOCK_SHIFT,
-    FREE,
-    MESSAGE_HEADER_BYTES,
     MOST_WATCHED,
-    ONE_BLOCK_BYTES,
-    RETURNED,
     WANT,
     Board,
     Doorbell,
@@ -35,6 +31,7 @@ from ..transport import (
     loads,
 )
 from .answers import RemoteAsk
+from .draining import drainer
 from .help import Help
 
 if TYPE_CHECKING:
@@ -42,13 +39,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("actorlab")
 
-NO_CELLS: dict[int, Cell] = {}
 SPILLED = 1
 """Flag of a message whose payload is a token: the rest is in a file of its own."""
 
 
 class Inlet:
     """All lanes to one process."""
+
+    poll: Callable[[bool, bool], bool]
+    """`poll(wait, busy)`: drain what has arrived and hand it on; return whether there was anything.
+
+    `wait`: if another thread does so now. `busy`: there will be more soon."""
 
     def __init__(self, runtime: ProcessRuntime, directory: Path, process: int, board: Board) -> None:
         assert runtime.outlet is not None
@@ -59,26 +60,26 @@ class Inlet:
         self._board = board
         self._bell = Doorbell(bell_path(directory, process))
         self.readers: dict[int, LaneReader] = {}  # by their sender's process
-        self._unfinished: set[int] = set()  # senders whose lane was not drained to its end
-        self._wanted: set[int] = set()  # senders that wait for room, and have some now
-        self._token = threading.Lock()
+        self.unfinished: set[int] = set()  # senders whose lane was not drained to its end
+        self.wanted: set[int] = set()  # senders that wait for room, and have some now
+        self.token = threading.Lock()
         self.question = partial(RemoteAsk, runtime)  # the sink of a question from another process: corr, chain
         self._alone = process != 0  # else two threads drain, and a kernel's inbox keeps what they hand on in order
-        self._watch = Watch(board, process, self.reader, MOST_WATCHED if self._alone else 0)
-        self._take, self.has_news = self._watch.take, self._watch.has_news
+        self.watch = Watch(board, process, self.reader, MOST_WATCHED if self._alone else 0)
+        self.has_news, self.look = self.watch.has_news, self.watch.look
         self._place = f"worker {process}" if process else "the user's process"
         self._kept: dict[int, bytes] = {}  # large messages that may be tried again: their files, by what is in hand
         self.freed = False  # some block may have come free since the last sleep
         self._kernel: Kernel | None = None
         self._rung = True
-        self.frames = 0
         self.help = None if process else Help(self, board, directory)
         self._sleep = self.help.rest if self.help is not None else partial(board.sleep, process)
         self._wake = self.help.wake if self.help is not None else partial(board.wake, process)
 
     def attach(self, kernel: Kernel) -> None:
-        """Have a kernel sleep on our doorbell: in a worker its thread is the only one that drains."""
+        """Have a kernel sleep on our doorbell, and drain: in a worker its thread is the only one that does."""
         self._kernel = kernel
+        self.poll = drainer(self, self._runtime, kernel, alone=self._alone)
         kernel.hub.watch(self._bell.fileno(), self._rang)
 
     def _rang(self) -> None:
@@ -93,79 +94,9 @@ class Inlet:
 
     # -- the hub's side -------------------------------------------------------------------------------------------
 
-    def poll(self, wait: bool = False, busy: bool = False) -> bool:
-        """Drain what has arrived and hand it on; return whether there was anything.
-
-        `wait`: if another thread does so now. `busy`: there will be more soon.
-        """
-        if not self._token.acquire(wait):
-            return False
-        runtime = self._runtime
-        try:
-            senders: Any = self._take(busy)
-            if self._unfinished:
-                senders = self._unfinished.union(senders)
-                self._unfinished.clear()
-            found = False
-            room = self._watch.room
-            while room:
-                runtime.sending.room_in(room.pop())
-            for sender in senders:
-                reader = self.readers.get(sender) or self.reader(sender)
-                records = reader.drain()
-                if records:
-                    found = self.freed = True
-                    self.frames += len(records)
-                    if len(records) == 256:
-                        self._unfinished.add(sender)
-                    self._hand_out(records, reader, sender)
-        finally:
-            self._token.release()
-        if self._wanted:
-            self._ring_wanted()
-        self._outlet.flush()
-        return found
-
-    def _hand_out(self, records: list[Record], reader: LaneReader, sender: int) -> None:
-        """Deal with a batch: `_dispatch` for each, with the two commonest cases written out."""
-        kernel, pending = self._kernel, self._runtime.pending
-        cells: dict[int, Cell] = kernel.cells if kernel is not None and self._alone else NO_CELLS
-        runq: Any = kernel.runq if kernel is not None else ()
-        for record in records:
-            if record[2] <= CALL:
-                cell = cells.get(record[0])
-                if cell is not None and cell.brake:
-                    mailbox = cell.mailbox
-                    if len(mailbox) + 1 < cell.bounds.capacity:
-                        mailbox.append(record)
-                        if not cell.phase:  # IDLE
-                            cell.phase = READY
-                            runq.append(cell)
-                        continue
-            elif record[2] == REPLY and not record[3]:
-                _, corr, _, _, block, length = record
-                question = pending.pop(corr, None)
-                if question is not None:
-                    try:
-                        at = reader.data + (block << BLOCK_SHIFT) + MESSAGE_HEADER_BYTES
-                        value = loads(reader.mapped[at : at + length])
-                    except Exception:
-                        pending[corr] = question  # `_dispatch` fails likewise, and tells the caller
-                    else:
-                        reader.status[block] = FREE if length <= ONE_BLOCK_BYTES else RETURNED
-                        if reader.buf[WANT]:
-                            self.room_for(sender)
-                        question.reply(value)
-                        continue
-            try:
-                self._dispatch(record, reader, sender)
-            except Exception:
-                # ours, or out of memory: the messages behind it must not go with it
-                log.exception("a message from process %d is lost", sender)
-
-    def _ring_wanted(self) -> None:
-        while self._wanted:
-            sender = self._wanted.pop()
+    def ring_wanted(self) -> None:
+        while self.wanted:
+            sender = self.wanted.pop()
             if self.readers[sender].take_want():
                 self._outlet.announce(sender)
 
@@ -175,26 +106,26 @@ class Inlet:
             return
         reader = self.reader(sender)
         while reader.ready:
-            self._unfinished.add(sender)
-            self.poll(wait=True)
+            self.unfinished.add(sender)
+            self.poll(True, False)
 
     def sleep(self) -> bool:
         """Say "ring me"; False if there is something to do after all."""
-        if self._unfinished or self._wanted:
+        if self.unfinished or self.wanted:
             return False
         if self._rung:
             self._rung = False
             self._bell.clear()
-        self._unfinished.update(self._watch.rest())
-        if self._unfinished or self._watch.room or not self._sleep():
+        self.unfinished.update(self.watch.rest())
+        if self.unfinished or self.watch.room or not self._sleep():
             return False
         if self.freed:
             # who frees looks for the mark without a fence, and may have missed one; `board.sleep` has fenced since
             self.freed = False
             for sender, reader in self.readers.items():
                 if reader.buf[WANT]:
-                    self._wanted.add(sender)
-            if self._wanted:
+                    self.wanted.add(sender)
+            if self.wanted:
                 self._wake()
                 return False
         return True
@@ -205,11 +136,11 @@ class Inlet:
 
     def hand_on(self, record: Record, sender: int) -> None:
         """Deal with one message of the lane from `sender` that a dead predecessor left."""
-        self._dispatch(record, self.reader(sender), sender)
+        self.dispatch(record, self.reader(sender), sender)
 
     # -- one message ------------------------------------------------------------------------------------------------
 
-    def _dispatch(self, record: Record, reader: LaneReader, sender: int) -> None:
+    def dispatch(self, record: Record, reader: LaneReader, sender: int) -> None:
         dest, corr, kind, flags, block, length = record
         if kind <= STOP:
             kernel = self._runtime.kernels.get(dest >> 56)
@@ -322,7 +253,7 @@ class Inlet:
 
     def room_for(self, sender: int) -> None:
         """A block was freed and `sender` waits for one: it is rung in the hub's next turn."""
-        self._wanted.add(sender)
+        self.wanted.add(sender)
         if self._kernel is not None:
             self._kernel.hub.wake()  # freed by another thread than the hub's, while that sleeps
 

@@ -38,7 +38,8 @@ _LARGE_ASSIGNMENT_BYTES = 65_536
 class Launcher:
     """Starts worker processes that all run `target` ("module:function", called with assignment and control).
 
-    `preload` are further modules to import before forking. Thread-safe. Its processes end with `stop`, or with us.
+    `preload` are further modules to import before forking; `welcome` those that are better there, but need not be: one
+    that raises, or starts threads, is left to the workers. Thread-safe. Its processes end with `stop`, or with us.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Launcher:
         target: str,
         *,
         preload: Sequence[str] = (),
+        welcome: Sequence[str] = (),
         method: Method | None = None,
         spare: bool = False,
         ready_timeout_s: float = READY_TIMEOUT_S,
@@ -54,6 +56,7 @@ class Launcher:
         self.directory = Path(directory)
         self.target = target
         self.modules = [target.partition(":")[0], *preload]
+        self.welcome = [module for module in welcome if module not in self.modules]
         self.method: Method = method or default_method()
         self.keeps_spare = spare
         self.ready_timeout_s = ready_timeout_s
@@ -72,7 +75,7 @@ class Launcher:
         """Start the forkserver; it imports in the background. Returns in about 3 ms."""
         with self._making:
             if self.method == "forkserver" and self._server is None:
-                self._server = ForkServer(self.directory, self.modules)
+                self._server = ForkServer(self.directory, self.modules, self.welcome)
         if self.keeps_spare and self._refiller is None:
             self._refiller = threading.Thread(target=self._refill, name="actorlab-spare", daemon=True)
             self._refiller.start()
@@ -241,7 +244,7 @@ class Launcher:
             if self._server is None or self._server.has_ended():
                 if self._server is not None:
                     self._server.stop()
-                self._server = ForkServer(self.directory, self.modules)
+                self._server = ForkServer(self.directory, self.modules, self.welcome)
             server = self._server
             try:
                 return server.fork(boot, self.ready_timeout_s)

@@ -20,7 +20,7 @@ from ..errors import CallTimeout, NodeGone, SpecError, StartError
 from ..ids import CONTROLLER_HOME, LOCAL_HOME
 from ..memory import ContextPool
 from ..message import Down
-from ..supervision import DynamicSupervisor, PartitionSupervisor, Supervisor, SupervisorActor
+from ..supervision import DynamicSupervisor, PartitionSupervisor, Supervisor, SupervisorActor, modules_of
 from ..telemetry import Event
 from .books import Books
 from .control import Quiet
@@ -71,7 +71,8 @@ class Node:
         self._stopping = threading.Event()
         self._ended: Future[str | None] = Future("the end of the node")
         self._roots: list[ActorRef[Any]] = []
-        self._controller = Controller(self.options, on_event)
+        welcome = modules_of(tree) if tree is not None and self.options.preload_tree else ()
+        self._controller = Controller(self.options, on_event, welcome)
         self._runtime = self._controller.runtime
         self._facade = self._runtime.node
         self._runtime.start_local = self._start_local
@@ -189,9 +190,9 @@ class Node:
                 try:
                     quiet = self._runtime.control(home, "quiet").get(timeout=max(0.01, end - time.monotonic()))
                 except CallTimeout:
-                    quiet = Quiet(False, 0, 0)
+                    quiet = Quiet(False, 0)
                 except Exception:
-                    quiet = Quiet(False, 0, 1)
+                    quiet = Quiet(False, 0)
                 if not quiet.idle:
                     busy = f"kernel {home}"
                 seen.append(quiet)

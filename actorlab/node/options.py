@@ -46,7 +46,9 @@ class NodeOptions:
     """Options of a node. Times are seconds, sizes bytes.
 
     `workers` 0 is an embedded node: every actor in this process. `spares` are processes started ahead, so that a
-    dead worker's place is taken at once. `mailbox` holds for every actor that does not say otherwise.
+    dead worker's place is taken at once. `mailbox` holds for every actor that does not say otherwise. `preload` are
+    modules imported once, before workers are forked; with `preload_tree` those of the tree's actors are too, if they
+    let themselves (a module that opens a connection when it is imported would share it among the workers).
     """
 
     name: str | None = None
@@ -56,6 +58,7 @@ class NodeOptions:
     registry: RegistryOptions = field(default_factory=RegistryOptions)
     strict_messages: bool = False
     preload: tuple[str, ...] = ()
+    preload_tree: bool = True
     runtime_dir: str | None = None
     lane_blocks: int = 4096
     max_actors: int = 131_072
@@ -95,6 +98,8 @@ class NodeOptions:
             raise SpecError("gc_thresholds", f"must be three whole numbers, not {self.gc_thresholds!r}")
         for threshold in self.gc_thresholds:
             _whole("gc_thresholds", threshold, 0, 2**31 - 1)
+        if not isinstance(self.preload_tree, bool):
+            raise SpecError("preload_tree", f"must be true or false, not {self.preload_tree!r}")
         for module in self.preload:
             if not MODULE_NAME.fullmatch(module):
                 raise SpecError("preload", f"must hold module names such as 'numpy', not {module!r}")

@@ -46,19 +46,27 @@ def serve(listener: int, alive: int, modules: list[str], directory: str) -> None
     """Be the forkserver: import `modules`, then fork a process a request until the controller is gone.
 
     `listener` and `alive` are inherited descriptors: a listening Unix socket, and the read end of the pipe that only
-    the controller holds open. Whatever an import raises is kept for the workers to report. Returns when the
-    controller is gone and all that it left has been cleaned up.
+    the controller holds open. Whatever an import raises is kept for the workers to report. The modules on the command
+    line are welcome but not needed: what one of them raises, the worker that needs it will say; if one starts threads,
+    this process begins anew without them. Returns when the controller is gone and all that it left has been cleaned up.
     """
     controller = os.pidfd_open(os.getppid())
     _forkserver_only.append(controller)
     refuse_interrupts()
     die_when_closed(alive)  # an import may take long, or for ever
     name_process("al-forkserver")
+    welcome = sys.argv[1:]
     with _environment(SINGLE_THREADED):
         _failures.extend(import_all(modules))
-    threads = len(os.listdir("/proc/self/task"))
-    if threads > 1:
-        _failures.append((", ".join(modules), f"started {threads - 1} threads, with which forking is unsafe"))
+        threads = _count_threads()
+        if threads > 1:
+            _failures.append((", ".join(modules), f"started {threads - 1} threads, with which forking is unsafe"))
+        elif welcome:
+            import_all(welcome)
+            if _count_threads() > 1:
+                for descriptor in (listener, alive):
+                    os.set_inheritable(descriptor, True)
+                os.execv(sys.executable, sys.orig_argv[: -len(welcome)])
     gc.collect()
     gc.freeze()  # pages that the collector never touches stay shared with the workers
     fcntl.fcntl(alive, fcntl.F_SETFL, fcntl.fcntl(alive, fcntl.F_GETFL) & ~os.O_ASYNC)
@@ -70,6 +78,10 @@ def serve(listener: int, alive: int, modules: list[str], directory: str) -> None
         _end_children()
         select.select([controller], [], [], _CONTROLLER_END_S)  # it closes our pipe before it closes its locks
         remove_orphaned(Path(directory))
+
+
+def _count_threads() -> int:
+    return len(os.listdir("/proc/self/task"))
 
 
 def _end_children() -> None:

@@ -30,7 +30,7 @@ from ..actor import (
     kernel_here,
     runtimes,
 )
-from ..errors import ActorDied, CallTimeout, MessageTooLarge, NotSendable, SharedMemoryError, StartError, WorkerLost
+from ..errors import ActorDied, MessageTooLarge, NotSendable, SharedMemoryError, StartError, WorkerLost
 from ..ids import CONTROLLER_HOME, LOCAL_HOME, process_of, show
 from ..message import Crashed, WorkerDied
 from ..transport import (
@@ -45,6 +45,7 @@ from .facade import NodeFacade
 from .inlet import Inlet
 from .options import NodeOptions
 from .sending import Sending
+from .stopped import RemoteStopped
 
 log = logging.getLogger("actorlab")
 
@@ -337,6 +338,12 @@ class ProcessRuntime:
         if self.names.whereis(name) != address:  # else it is a restart, and has it
             self.names.register(name, address, metadata)
 
+    def register_many(self, rows: list[tuple[Any, int]]) -> list[bool]:
+        """Register names for new actors of one kernel of this process; return for each whether it has its name now."""
+        for _, address in rows:
+            self.table(address >> 56).set_named(self.kernels[address >> 56].cells[address].word)
+        return [not isinstance(answer, Exception) for answer in self.names.register_many(rows)]
+
     def ended(self, cell: Cell) -> None:
         """An actor of this process is gone for good: free its names."""
         if not self.table(cell.kernel.home).is_named(cell.word):
@@ -376,24 +383,3 @@ class ProcessRuntime:
 
 def _no_directory() -> Path:
     raise StartError("a pool", "this process has no node")
-
-
-class RemoteStopped:
-    """Pykka's `actor_stopped` for an actor of another process."""
-
-    def __init__(self, runtime: ProcessRuntime, ref: ActorRef[Any]) -> None:
-        self._runtime = runtime
-        self._ref = ref
-
-    def is_set(self) -> bool:
-        """Whether it is dead."""
-        return not self._runtime.is_alive(self._ref.address)
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is dead; return whether it is."""
-        try:
-            self._runtime.node.monitor(self._ref).get(timeout=timeout)
-        except CallTimeout:
-            return False
-        return True
-

@@ -10,7 +10,7 @@ import asyncio
 import pickle
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from itertools import count
 from threading import Lock
@@ -36,7 +36,9 @@ from ..transport import (
     SLOT_WORDS,
     STACK_GLOBAL,
     STATE,
+    Door,
     Large,
+    Outlet,
     dumps,
     encode,
 )
@@ -114,6 +116,7 @@ class Sending:
         self._process = process
         self._unnumbered = process << 56
         self._numbers = count(self._unnumbered | 1)
+        self.doors: Mapping[int, Door] = {}  # the outlet's that are open
         self._lines = Lock()  # for coming into a line and leaving it
         self._full: dict[int, set[Target]] = {}  # by process: where somebody waits in line
         self.rescues = 0  # how often room was found by looking again, without a ring: the second line
@@ -122,6 +125,11 @@ class Sending:
     def unnumbered(self) -> int:
         """The correlation id of what nobody waits for: it still says which process it comes from."""
         return self._unnumbered
+
+    def go_by(self, outlet: Outlet) -> None:
+        """Send by these lanes."""
+        self._runtime.outlet = outlet
+        self.doors = outlet.doors
 
     def number(self) -> int:
         """Return the correlation id of the next question."""
@@ -213,6 +221,7 @@ class Sending:
         runtime, outlet = self._runtime, self._runtime.outlet
         assert outlet is not None
         door, unnumbered, address = outlet.door(target.process), self._unnumbered, target.address
+        try_send, outbox, one_block = outlet.open(target.process).try_send, outlet.outbox, ONE_BLOCK_BYTES
         u32, generation_at = target.books.u32, target.generation_at
         u8, state_at, names = target.books.table.u8, target.state_at, _BODY_NAMES
         generation, most, numbers = target.generation, MAX_PAYLOAD_BYTES, self._numbers
@@ -236,10 +245,16 @@ class Sending:
             if len(payload) > most:
                 return False
             if sink is None:
-                return door(address, unnumbered, kind, 0, payload, target)
+                if outbox or len(payload) > one_block:
+                    return door(address, unnumbered, kind, 0, payload, target)
+                return try_send(address, unnumbered, kind, 0, payload, target) >= 0  # what the door would do
             corr = sink.corr = next(numbers)
             runtime.pending[corr] = sink
-            if door(address, corr, kind, 0, payload, target):
+            if (
+                door(address, corr, kind, 0, payload, target)
+                if outbox or len(payload) > one_block
+                else try_send(address, corr, kind, 0, payload, target) >= 0
+            ):
                 sink.asked = process
                 return True
             del runtime.pending[corr]
@@ -362,16 +377,17 @@ class Sending:
             if data.size_bytes > self._runtime.options.max_message_bytes:
                 raise MessageTooLarge(what, data.size_bytes, self._runtime.options.max_message_bytes)
             data, flags = self._runtime.spill.write(data.meta, data.buffers, what), SPILLED
-        self._post(process, dest, corr, kind, flags, data)
+        self.post(process, dest, corr, kind, flags, data)
 
     def post_raw(self, process: int, dest: int, corr: int, kind: int, payload: bytes) -> None:
         """Send bytes as they are, through a file if they are many."""
         flags = 0
         if len(payload) > MAX_PAYLOAD_BYTES:
             payload, flags = self._runtime.spill.write(dumps(payload), (), "a large answer"), SPILLED
-        self._post(process, dest, corr, kind, flags, payload)
+        self.post(process, dest, corr, kind, flags, payload)
 
-    def _post(self, process: int, dest: int, corr: int, kind: int, flags: int, payload: bytes) -> None:
+    def post(self, process: int, dest: int, corr: int, kind: int, flags: int, payload: bytes) -> None:
+        """Send bytes that fit a lane: never waits for room."""
         if self._runtime.outlet is not None and not self._runtime.closed:
             self._runtime.outlet.post(process, dest, corr, kind, flags, payload)
 

@@ -75,6 +75,8 @@ def sweep_large_messages(spill: Spill, directory: Path, slot: int) -> int:
 
     What it did send is referred to by its lanes, and is its reader's. It is dead, so nothing is added meanwhile.
     """
+    if not spill.left_behind():
+        return 0
     referenced: set[str] = set()
     for path in directory.glob(f"lane.{slot}.*"):
         with LaneView(path) as lane:
@@ -85,17 +87,21 @@ def sweep_large_messages(spill: Spill, directory: Path, slot: int) -> int:
 def _adopt_actors(kernel: Kernel, books: Books, board: Board) -> dict[int, int]:
     """Make husks of the supervised, release the others; return what was in hand: code → the actor's address."""
     in_hand: dict[int, int] = {}
+    # A thousand husks are of few sorts, and each millisecond here is one in which none of them answers.
     sorts: dict[tuple[int, ...], tuple[Behaviour, Mailbox]] = {}
+    wanted: dict[tuple[int, int], bool] = {}
     for index in tuple(books.table.live()):
         view: SlotView = books.table.read(index)
         address = pack(kernel.home, index, view.generation)
         if view.in_hand and view.in_hand != IN_HAND_LOCAL:
             in_hand[view.in_hand] = address
         supervisor = view.supervisor
-        if view.state in (State.DEAD, State.STARTING) or not _is_wanted(kernel, view, board):
+        owner = (supervisor, view.supervisor_epoch)
+        if owner not in wanted:
+            wanted[owner] = _is_wanted(kernel, view, board)
+        if not wanted[owner] or view.state in (State.DEAD, State.STARTING):
             books.table.release(index)
             continue
-        # A thousand husks are of few sorts, and each millisecond here is one in which none of them answers.
         sort = (view.class_id, view.redeliver, view.capacity, view.overflow, view.timeout_ms)
         if sort not in sorts:
             behaviour = behaviour_at(books.class_path(view.class_id))

@@ -94,10 +94,8 @@ def _serve(who: Assignment, control: Any) -> int:
     runtime.sending.number_from(epoch)
     runtime.own_table(who.slot, books)
     runtime.operations.update(operations())
-    runtime.outlet = Outlet(directory, who.slot, board, who.options.lane_blocks)
+    runtime.sending.go_by(Outlet(directory, who.slot, board, who.options.lane_blocks))
     runtime.spill = Spill(directory, who.slot, epoch, who.options.max_message_bytes * 8)
-    if epoch > 1:
-        sweep_large_messages(runtime.spill, directory, who.slot)
     runtime.names = Names(SharedReader.open(directory / "names"), NameCarrier(runtime))
     inlet = runtime.inlet = Inlet(runtime, directory, who.slot, board)
     kernel = Kernel(runtime, who.slot, inlet)
@@ -111,7 +109,8 @@ def _serve(who: Assignment, control: Any) -> int:
     kernel.post(_begin, kernel, inlet, board, directory, who.predecessor, control)
     threading.Thread(target=_beat, args=(watch, who.options, tree), name="actorlab heart", daemon=True).start()
     kernel.run()
-    runtime.outlet.flush()
+    if runtime.outlet is not None:
+        runtime.outlet.flush()
     tree.close()
     return 0
 
@@ -127,6 +126,9 @@ def _begin(
         control.send_bytes(pickle.dumps(("failed", f"it cannot take over: {error!r}")))
         os._exit(1)
     control.send_bytes(pickle.dumps(("ready", os.getpid())))
+    runtime = kernel.runtime
+    if isinstance(runtime, ProcessRuntime) and runtime.epoch > 1:
+        sweep_large_messages(runtime.spill, directory, kernel.home)
 
 
 def _beat(watch: LoopWatch, options: NodeOptions, tree: NodeDirectory) -> None:

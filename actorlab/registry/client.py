@@ -7,9 +7,10 @@ blocks until the owner has answered and raises what the owner raised. Nothing he
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..errors import ActorlabError
 from .contract import Entry, RegistryReader, RegistryStatistics, RegistryWriter
 from .naming import Via, key_bytes, split
 
@@ -36,6 +37,10 @@ class Names:
     def register(self, name: Name, address: int, metadata: Mapping[str, Any] | None = None) -> Entry:
         """Give `name` to `address`; see the contract. A name that cannot be one is refused here, before it travels."""
         return self._writer.register(self.check(name), address, metadata)
+
+    def register_many(self, rows: Sequence[tuple[Name, int]]) -> list[Entry | ActorlabError]:
+        """Register each (name, address); return an entry or an error for each. One request, however many."""
+        return self._writer.register_many([(_key(name), address) for name, address in rows])
 
     def check(self, name: Name) -> str:
         """Return the string that stands for `name`. Raises InvalidName."""

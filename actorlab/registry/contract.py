@@ -15,11 +15,11 @@ not call back.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, cast
 
-from ..errors import InvalidMetadata
+from ..errors import ActorlabError, InvalidMetadata
 from ..ids import NOBODY
 
 MAX_METADATA_BYTES = 4096
@@ -106,6 +106,9 @@ class RegistryWriter(Protocol):
         then nothing has changed.
         """
 
+    def register_many(self, rows: Sequence[tuple[str, int]]) -> list[Entry | ActorlabError]:
+        """Register each (name, address) as `register` does, without metadata; return an entry or an error for each."""
+
     def unregister(self, name: str, owner: int | None = None) -> bool:
         """Free `name` and say whether it was taken. With `owner`, only if that address has it: late is harmless."""
 
@@ -124,6 +127,17 @@ class RegistryBackend(RegistryReader, RegistryWriter, Protocol):
 
     def release_home(self, home: int, is_dead: Callable[[int], bool] | None = None) -> list[str]:
         """Free the names of all addresses of `home` (of those that `is_dead`, if given) and return them."""
+
+
+def register_each(writer: RegistryWriter, rows: Sequence[tuple[str, int]]) -> list[Entry | ActorlabError]:
+    """Do `register_many` by `register`: for backends that gain nothing by doing more at once."""
+    answers: list[Entry | ActorlabError] = []
+    for name, address in rows:
+        try:
+            answers.append(writer.register(name, address))
+        except ActorlabError as error:
+            answers.append(error)
+    return answers
 
 
 def pack_metadata(metadata: Mapping[str, Any] | None) -> bytes:

@@ -49,6 +49,7 @@ from .supervisor_spec import (
     Strategy,
     Supervises,
     Supervisor,
+    modules_of,
 )
 from .window import RestartWindow
 
@@ -100,6 +101,7 @@ __all__ = [
     "WorkerIncident",
     "child",
     "count_children",
+    "modules_of",
     "plan",
     "which_children",
 ]

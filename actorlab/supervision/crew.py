@@ -6,6 +6,8 @@ order a kernel carries all that belongs together, so an incident of a thousand c
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 
 from ..actor import Actor, ActorRef, Beside, ByHash, Cell, ChildExit, Future, StartRequest
@@ -21,6 +23,8 @@ from .roster import Roster
 STUCK_GRACE_S = 1.0
 INTERRUPTS = 10
 LAST_WAIT_S = 30.0
+TURNS = 8
+"""In how many turns each worker gets its share of a long ordered start."""
 SHOWN = 8
 """How many restarted children an event's text names."""
 MAX_TOLD = 1000
@@ -78,9 +82,10 @@ class Crew:
         chosen: dict[str, int] = {}  # where those before in this batch will live, for who wants to be beside them
         at: dict[int, list[tuple[Launch, StartRequest]]] = {}
         batches: list[tuple[int, list[tuple[Launch, StartRequest]]]] = []
+        anywhere = self._anywhere(len(launches) if in_order else 0)
         for launch in launches:
             try:
-                home, request = self._request(launch, chosen)
+                home, request = self._request(launch, chosen, anywhere)
                 chosen[launch.child] = home
             except Exception as error:
                 events.append(StartFailed(launch.child, launch.incarnation, error))
@@ -107,7 +112,17 @@ class Crew:
             events.extend(self._started(home, batch, answer))
         return events
 
-    def _request(self, launch: Launch, chosen: dict[str, int]) -> tuple[int, StartRequest]:
+    def _anywhere(self, in_order: int) -> Iterator[int]:
+        """Yield homes for children that may live anywhere: worker after worker, in longer turns if there are many.
+
+        An ordered start costs a round trip a turn, for a child must not begin before the one before it has.
+        """
+        node = self._runtime.node
+        turn = max(1, in_order // (TURNS * max(1, len(node.worker_numbers))))
+        while True:
+            yield from repeat(node.choose_home("any"), turn)
+
+    def _request(self, launch: Launch, chosen: dict[str, int], anywhere: Iterator[int]) -> tuple[int, StartRequest]:
         runtime = self._runtime
         spec = launch.spec
         record = self._records.get(launch.child)
@@ -119,6 +134,8 @@ class Crew:
                 home = chosen.get(placement.who) or (home_of(neighbour.address) if neighbour is not None else 0)
                 if not home:
                     home = runtime.node.choose_home(placement)
+            elif placement == "any" and address == 0:
+                home = next(anywhere)
             elif isinstance(placement, ByHash) or address == 0:
                 home = runtime.node.choose_home(placement)
             else:

@@ -227,6 +227,25 @@ Spec = ChildSpec | Supervisor | DynamicSupervisor | PartitionSupervisor
 """What may stand under a supervisor."""
 
 
+def modules_of(spec: Spec) -> tuple[str, ...]:
+    """Return the modules in which the actors of a tree are defined, each once, but for the user's script.
+
+    >>> class Clerk(pykka.ThreadingActor): ...
+    >>> Clerk.__module__ = "shop.clerks"
+    >>> modules_of(Supervisor(children=[ChildSpec(Clerk), PartitionSupervisor(Clerk, partitions=2)]))
+    ('shop.clerks',)
+    """
+    found: dict[str, None] = {}
+    waiting: list[Spec] = [spec]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, ChildSpec):
+            found[each.actor.__module__] = None
+        else:
+            waiting.extend(reversed(each.children))
+    return tuple(module for module in found if module != "__main__")
+
+
 def check_child(spec: object, where: str, earlier: Collection[str], auto_shutdown: AutoShutdown) -> None:
     """Raise SpecError unless `spec` fits under a supervisor whose children `earlier` are started before it."""
     if not isinstance(spec, Spec):

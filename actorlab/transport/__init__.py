@@ -101,7 +101,7 @@ from .node_table_layout import (
     lane_and_block,
     slot_template,
 )
-from .outlet import Outlet, bell_path, lane_path, second_bell_path
+from .outlet import Door, Outlet, bell_path, lane_path, second_bell_path
 from .spill import (
     Spill,
     SpillStatistics,
@@ -187,6 +187,7 @@ __all__ = [
     "WORD",
     "Board",
     "ClassNames",
+    "Door",
     "Doorbell",
     "Flag",
     "LaneReader",

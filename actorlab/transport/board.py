@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from itertools import compress
 from typing import Self
 
@@ -56,7 +57,10 @@ class Board:
     One thread may `take` and `sleep` for a slot; any thread may `post`. Do not carry it over a fork: open another.
     """
 
-    __slots__ = ("_lock", "_segment", "mapped", "u8", "u32", "u64")
+    __slots__ = ("_lock", "_segment", "fence", "mapped", "u8", "u32", "u64")
+
+    fence: Callable[[], None]
+    """Let no load that follows overtake a store that precedes (x86; elsewhere unproven). 0.1 µs."""
 
     def __init__(self, segment: Segment) -> None:
         """Use `create` or `open`."""
@@ -67,6 +71,7 @@ class Board:
         self.u8 = segment.buf[ROWS_AT:]
         self.u32, self.u64 = self.u8.cast("I"), self.u8.cast("Q")
         self._lock = threading.RLock()  # reentrant: a signal handler may post while this thread does
+        self.fence = _fence(self._lock)
 
     @classmethod
     def create(cls, path: str | os.PathLike[str]) -> Self:
@@ -118,8 +123,7 @@ class Board:
             # crash: take.clear
             self.u8[at + sender] = 0
         # crash: take.fence
-        with self._lock:  # or the load of a tail could overtake the clearing, and that tail's news would be lost
-            pass
+        self.fence()  # or the load of a tail could overtake the clearing, and that tail's news would be lost
         # crash: take.done
         return senders
 
@@ -128,8 +132,7 @@ class Board:
         # crash: sleep.mark
         self.u8[receiver * ROW_BYTES] = how
         # crash: sleep.fence
-        with self._lock:
-            pass
+        self.fence()
         # crash: sleep.look
         start = ROWS_AT + receiver * ROW_BYTES + NEWS_AT
         if self.mapped[start : start + SLOTS] == _QUIET:
@@ -156,13 +159,18 @@ class Board:
         u32[slot * ROW_U32 + PID] = pid  # last: a pid that is seen belongs to the epoch that is seen
         return epoch
 
-    def fence(self) -> None:
-        """Let no load that follows overtake a store that precedes (x86; elsewhere unproven). 0.2 µs."""
-        with self._lock:
-            pass
-
     def close(self) -> None:
         """Unmap. Idempotent; the file stays."""
         for view in (self.u64, self.u32, self.u8):
             view.release()
         self._segment.close()
+
+
+def _fence(lock: threading.RLock) -> Callable[[], None]:
+    acquire, release = lock.acquire, lock.release
+
+    def fence() -> None:
+        acquire()
+        release()
+
+    return fence

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import compress
 from typing import Self
 
 from ..memory import Segment
@@ -34,11 +35,10 @@ from .lane_layout import (
     FREE,
     HEAD,
     HEADER,
+    IS_MESSAGE,
     MESSAGE_HEADER_BYTES,
     RING,
     SENT_BYTES,
-    SINGLE,
-    SPAN,
     TAIL,
     WAITS,
     WANT,
@@ -146,10 +146,9 @@ class LaneView(LaneEnd):
         tail = self.words[TAIL]
         statuses = self.mapped[self.status_at : self.status_at + self.blocks]
         found = []
-        for block, status in enumerate(statuses):
-            if status in (SINGLE, SPAN):
-                at = self.data + (block << BLOCK_SHIFT)
-                position, _dest, _corr, _kind, flags, _block, length = HEADER.unpack_from(self.mapped, at)
-                if 0 < position < tail and flags & flag:
-                    found.append(self.mapped[at + MESSAGE_HEADER_BYTES : at + MESSAGE_HEADER_BYTES + length])
+        for block in compress(range(self.blocks), statuses.translate(IS_MESSAGE)):
+            at = self.data + (block << BLOCK_SHIFT)
+            position, _dest, _corr, _kind, flags, _block, length = HEADER.unpack_from(self.mapped, at)
+            if 0 < position < tail and flags & flag:
+                found.append(self.mapped[at + MESSAGE_HEADER_BYTES : at + MESSAGE_HEADER_BYTES + length])
         return found

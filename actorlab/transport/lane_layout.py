@@ -56,6 +56,9 @@ RING = PAGE
 
 FREE, SINGLE, SPAN, REST, RETURNED = range(5)
 
+IS_MESSAGE = bytes(status in (SINGLE, SPAN) for status in range(256))
+"""For `statuses.translate`: 1 where a message's first block is."""
+
 HEADER = struct.Struct("<QQQBBHI")
 """A message's header as the sender writes it: position, dest, corr, kind, flags, block, length."""
 

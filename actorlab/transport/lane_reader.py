@@ -9,19 +9,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from itertools import repeat
+from itertools import compress, repeat
 
 from .lane import LaneEnd
 from .lane_layout import (
     BLOCK_SHIFT,
     FREE,
     HEAD,
+    IS_MESSAGE,
     MESSAGE_HEADER_BYTES,
     POSITION,
     RECORD,
     RETURNED,
     SINGLE,
-    SPAN,
     TAIL,
     WANT,
 )
@@ -90,14 +90,13 @@ class LaneReader(LaneEnd):
         # crash: survivors.tail
         statuses = self.mapped[self.status_at : self.status_at + self.blocks]
         found: list[tuple[int, Record]] = []
-        for block, status in enumerate(statuses):
-            if status in (SINGLE, SPAN):
-                at = self.data + (block << BLOCK_SHIFT)
-                # crash: survivors.each
-                (position,) = POSITION.unpack_from(self.mapped, at)
-                # A block that a recovering sender frees and fills again right now shows 0, or a number past the tail.
-                if 0 < position < tail:
-                    found.append((position, RECORD.unpack_from(self.mapped, at)))
+        for block in compress(range(self.blocks), statuses.translate(IS_MESSAGE)):
+            at = self.data + (block << BLOCK_SHIFT)
+            # crash: survivors.each
+            (position,) = POSITION.unpack_from(self.mapped, at)
+            # A block that a recovering sender frees and fills again right now shows 0, or a number past the tail.
+            if 0 < position < tail:
+                found.append((position, RECORD.unpack_from(self.mapped, at)))
         found.sort()
         # crash: survivors.head
         self.words[HEAD] = tail

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Sequence
 from itertools import compress
 from typing import Final, Protocol
 
@@ -17,6 +18,7 @@ from .lane_layout import (
     FREE,
     HEADER,
     HEADER_AND_PAYLOAD,
+    IS_MESSAGE,
     LENGTH,
     LENGTH_AT,
     MAX_PAYLOAD_BYTES,
@@ -39,8 +41,8 @@ _REFILL = 128
 _RESTS = bytes([REST]) * MAX_SPAN
 _IS_FREE = bytes(status == FREE for status in range(256))
 _IS_DONE = bytes(status in (FREE, RETURNED) for status in range(256))
-_IS_MESSAGE = bytes(status in (SINGLE, SPAN) for status in range(256))
 _BUSY: Final[list[int]] = []  # stands in for the free list while a send is under way
+_ALWAYS_UP = b"\1"
 
 
 class Sink(Protocol):
@@ -56,9 +58,8 @@ class TrySend(Protocol):
         """Publish a message and return its (first) block, or -1 when there is no room. Never waits.
 
         `payload` has at most MAX_PAYLOAD_BYTES, else ValueError. `sink.out` goes up by one, and down by one when the
-        block is used again or by `recount`. After the return the caller may read the receiver's "asleep" byte: the
-        lock's release stands between (see the module). Called from a signal handler that interrupts a send of the
-        same thread, it returns -1.
+        block is used again or by `recount`. Before the receiver is told, the lock's release stands as a fence (see
+        the module). Called from a signal handler that interrupts a send of the same thread, it returns -1.
         """
 
 
@@ -68,16 +69,29 @@ class LaneWriter(LaneEnd):
     Opening it repairs what a killed predecessor left half sent. Use it in one process only: after a fork open another.
     """
 
-    __slots__ = ("_acquire", "_common", "_free", "_lock", "_owners", "_release", "_sent_bytes", "_tail", "try_send")
+    __slots__ = (
+        "_acquire", "_common", "_free", "_lock", "_news", "_news_at", "_owners", "_release", "_sent_bytes", "_tail",
+        "_wake", "try_send",
+    )  # fmt: skip
 
     try_send: TrySend
 
-    def __init__(self, path: str | os.PathLike[str], reserve: int = 0) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        reserve: int = 0,
+        news: Sequence[int] = _ALWAYS_UP,
+        news_at: int = 0,
+        wake: Callable[[], object] = lambda: None,
+    ) -> None:
         """Open the lane. The last `reserve` blocks are for `try_urgent`: however much waits for one slow or dead actor,
         what its receiver takes out at once, the order to restart it for one, still gets through.
+
+        After each send, `wake` is called if `news[news_at]` is 0: the receiver has not been told yet (see board.py).
         """
         super().__init__(path, writable=True)
         self._common = self.blocks - reserve
+        self._news, self._news_at, self._wake = news, news_at, wake
         # reentrant, because an interrupt (Ctrl-C) may come between its acquisition and the next line
         self._lock = threading.RLock()
         self._acquire, self._release = self._lock.acquire, self._lock.release
@@ -146,6 +160,8 @@ class LaneWriter(LaneEnd):
         except BaseException:
             self.abandon(sink)
             raise
+        if not self._news[self._news_at]:
+            self._wake()
         return block
 
     def want_room(self, length: int = 0) -> bool:
@@ -180,7 +196,7 @@ class LaneWriter(LaneEnd):
         """Return the correlation ids of all messages that the receiver has not freed."""
         with self._lock:
             statuses = self._statuses()
-            found = compress(range(self.blocks), statuses.translate(_IS_MESSAGE))
+            found = compress(range(self.blocks), statuses.translate(IS_MESSAGE))
             return {HEADER.unpack_from(self.mapped, self.data + (block << BLOCK_SHIFT))[2] for block in found}
 
     def close(self) -> None:
@@ -295,6 +311,7 @@ def _sender(writer: LaneWriter) -> TrySend:
     owners, data, mask = writer._owners, writer.data, writer.mask
     pack_into = HEADER_AND_PAYLOAD.pack_into
     most, shift, single, tail_at, busy = ONE_BLOCK_BYTES, BLOCK_SHIFT, SINGLE, TAIL, _BUSY
+    news, news_at, wake = writer._news, writer._news_at, writer._wake
 
     def try_send(dest: int, corr: int, kind: int, flags: int, payload: bytes, sink: Sink | None = None, /) -> int:
         length = len(payload)
@@ -336,6 +353,8 @@ def _sender(writer: LaneWriter) -> TrySend:
         except BaseException:
             writer.abandon(sink)
             raise
+        if not news[news_at]:
+            wake()
         return block
 
     return try_send

@@ -22,6 +22,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator
+from itertools import compress
 from typing import Self
 
 from ..errors import SegmentCorrupt, TableFull
@@ -48,6 +49,7 @@ from .node_table_layout import (
 )
 
 _PLAIN = slot_template()
+_IS_FREE = bytes(state == State.FREE for state in range(256))
 
 
 class NodeTable:
@@ -83,8 +85,8 @@ class NodeTable:
         self._grown: int = self._header[GROWN]
         self._free: list[int] = []
         if writable:
-            states = self.states()
-            self._free = [index for index in range(self._grown - 1, -1, -1) if not states[index]]
+            self._free = list(compress(range(self._grown), self.states().translate(_IS_FREE)))
+            self._free.reverse()
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], capacity: int = DEFAULT_CAPACITY, home: int = 0) -> Self:
@@ -199,7 +201,8 @@ class NodeTable:
 
     def live(self) -> Iterator[int]:
         """Yield the indices of all slots that are not FREE, lowest first, as of now."""
-        return (index for index, state in enumerate(self.states()) if state)
+        states = self.states()
+        return compress(range(len(states)), states)
 
     def count(self) -> dict[State, int]:
         """Return how many slots are in each state, FREE ones aside."""

@@ -55,8 +55,8 @@ class Outlet:
         self._blocks = lane_blocks
         self._writers: dict[int, LaneWriter] = {}
         self._ringers: dict[int, tuple[Ringer, Ringer]] = {}
-        self._doors: dict[int, Door] = {}
-        self._outbox: dict[int, deque[_Posted]] = {}
+        self.doors: dict[int, Door] = {}
+        self.outbox: dict[int, deque[_Posted]] = {}
         self._lock = threading.Lock()
 
     def open(self, process: int) -> LaneWriter:
@@ -72,8 +72,20 @@ class Outlet:
                 self._ensure(lane_path(self._directory, process, self._process))
                 second = Ringer(second_bell_path(self._directory, process))
                 self._ringers[process] = Ringer(bell_path(self._directory, process)), second
-                writer = self._writers[process] = LaneWriter(path, self._blocks // RESERVE_SHARE)
+                writer = self._writers[process] = LaneWriter(
+                    path,
+                    self._blocks // RESERVE_SHARE,
+                    self._board.u8,
+                    process * ROW_BYTES + NEWS_AT + self._process,
+                    lambda: self._tell(process),
+                )
         return writer
+
+    def _tell(self, process: int) -> None:
+        """Say that there is something in our lane; ring if its receiver sleeps."""
+        asleep = self._board.post(process, self._process)
+        if asleep:
+            self._ring(process, asleep)
 
     def _ensure(self, path: Path) -> None:
         if not os.path.exists(path):
@@ -86,33 +98,25 @@ class Outlet:
         self, process: int, dest: int, corr: int, kind: int, flags: int, payload: bytes, sink: Sink | None = None
     ) -> bool:
         """Publish a message and wake its receiver if need be; False: no room. Accepted means published (P3)."""
-        return (self._doors.get(process) or self.door(process))(dest, corr, kind, flags, payload, sink)
+        return (self.doors.get(process) or self.door(process))(dest, corr, kind, flags, payload, sink)
 
     def door(self, process: int) -> Door:
         """Return `try_send` for one process: a closure, for it runs once a message."""
-        known = self._doors.get(process)
+        known = self.doors.get(process)
         if known is not None:
             return known
         writer = self.open(process)
         send, is_crowded = writer.try_send, writer.is_crowded
-        outbox, flush, ring = self._outbox, self._flush, self._ring
-        post, me = self._board.post, self._process
-        news, news_at = self._board.u8, process * ROW_BYTES + NEWS_AT + me
+        outbox, flush = self.outbox, self._flush
 
         def door(dest: int, corr: int, kind: int, flags: int, payload: bytes, sink: Sink | None) -> bool:
             if outbox and outbox.get(process) and not flush(process):
                 return False
             if sink is not None and len(payload) > ONE_BLOCK_BYTES and is_crowded():
                 return False  # some blocks are left to messages of one, or a slow actor's backlog would stop them all
-            if send(dest, corr, kind, flags, payload, sink) < 0:
-                return False
-            if not news[news_at]:  # else whoever put it up rings, as in `post`
-                asleep = post(process, me)
-                if asleep:
-                    ring(process, asleep)
-            return True
+            return send(dest, corr, kind, flags, payload, sink) >= 0
 
-        self._doors[process] = door
+        self.doors[process] = door
         return door
 
     def _ring(self, process: int, asleep: int) -> None:
@@ -126,17 +130,17 @@ class Outlet:
         What is taken out of the lane at once (anything but a stop) has a reserve of its own there.
         """
         # a door is shut while something waits in the outbox, so this cannot pass it by
-        if (self._doors.get(process) or self.door(process))(dest, corr, kind, flags, payload, None):
+        if (self.doors.get(process) or self.door(process))(dest, corr, kind, flags, payload, None):
             return
         with self._lock:
-            self._outbox.setdefault(process, deque()).append((dest, corr, kind, flags, payload))
+            self.outbox.setdefault(process, deque()).append((dest, corr, kind, flags, payload))
         self._flush(process)
 
     def flush(self) -> None:
         """Send what waits in the outboxes, as far as there is room."""
-        if self._outbox:
-            for process in tuple(self._outbox):
-                if self._outbox[process]:
+        if self.outbox:
+            for process in tuple(self.outbox):
+                if self.outbox[process]:
                     self._flush(process)
 
     def _flush(self, process: int) -> bool:
@@ -146,8 +150,7 @@ class Outlet:
         one of those may be what its actor waits for.
         """
         writer = self._writers[process]
-        box = self._outbox[process]
-        sent = False
+        box = self.outbox[process]
         with self._lock:
             stops: deque[_Posted] = deque()
             while box:
@@ -162,12 +165,7 @@ class Outlet:
                     stops.append(box.popleft())
                     continue
                 box.popleft()
-                sent = True
             box.extendleft(reversed(stops))
-        if sent:
-            asleep = self._board.post(process, self._process)
-            if asleep:
-                self._ring(process, asleep)
         return not box
 
     def recount(self, process: int) -> None:
@@ -190,13 +188,13 @@ class Outlet:
         """Return the correlation ids of what lies in the lane to `process`, or waits to go there."""
         with self._lock:
             writer = self._writers.get(process)
-            waiting = {post[1] for post in self._outbox.get(process, ())}
+            waiting = {post[1] for post in self.outbox.get(process, ())}
         return waiting | writer.unanswered() if writer is not None else waiting
 
     @property
     def waiting(self) -> int:
         """How many posts wait for room."""
-        return sum(map(len, self._outbox.values()))
+        return sum(map(len, self.outbox.values()))
 
     def lanes(self) -> dict[int, LaneWriter]:
         """Return the lanes in use, by receiver."""
@@ -211,5 +209,5 @@ class Outlet:
                 for ringer in ringers:
                     ringer.close()
             self._writers.clear()
-            self._doors.clear()
+            self.doors.clear()
             self._ringers.clear()

@@ -185,6 +185,10 @@ class Spill:
 
     # ---- after a crash
 
+    def left_behind(self) -> list[str]:
+        """Return the names of the files that earlier processes of this slot wrote and that are still there."""
+        return left_behind(self.directory, self.slot, self.epoch)
+
     def sweep(self, referenced: Collection[str]) -> int:
         """Remove what earlier processes of this slot left and no message refers to; return how many files.
 
@@ -214,20 +218,16 @@ def size_in(token: bytes | memoryview) -> int:
     return _parse(token)[1]
 
 
+def left_behind(directory: str, slot: int, before_epoch: int) -> list[str]:
+    """Return the names of the files that process slot `slot` wrote in epochs before `before_epoch`."""
+    matches = filter(None, map(_NAME.fullmatch, os.listdir(directory)))
+    return [match[0] for match in matches if int(match[1]) == slot and int(match[2]) < before_epoch]
+
+
 def sweep(directory: str, slot: int, before_epoch: int, referenced: Collection[str]) -> int:
     """Remove the unreferenced files of process slot `slot` from epochs before `before_epoch`; return how many."""
-    removed = 0
-    for entry in list(os.scandir(directory)):
-        match = _NAME.fullmatch(entry.name)
-        if (
-            match
-            and int(match[1]) == slot
-            and int(match[2]) < before_epoch
-            and entry.name not in referenced
-            and unlink(entry.path)
-        ):
-            removed += 1
-    return removed
+    left = left_behind(directory, slot, before_epoch)
+    return sum(unlink(os.path.join(directory, name)) for name in left if name not in referenced)
 
 
 def _file_name(slot: int, epoch: int, serial: int) -> str:

@@ -14,13 +14,22 @@ receiver killed while it watches leaves news up over lanes that its successor lo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Sized
 
 from .board import NEWS_AT, ROW_BYTES, ROWS_AT, SLOTS, Board
 from .lane_layout import HEAD, TAIL
 from .lane_reader import LaneReader
 
 MOST_WATCHED = 4
+LONG, SHORT = range(48), range(4)
+"""How many looks (0.2 µs each) before the core is offered to others: usually, and while somebody else wants it."""
+PASSED_OVER = 8
+"""How many times in a row the other lanes' news is not looked at because a watched lane has something."""
+TAKEN_NS = 2_000
+"""A core that was offered is back sooner when nobody took it."""
+
 _QUIET = bytes(SLOTS)
 _NEWS, _ROOM = 1, 2
 _UP = bytes([_NEWS])
@@ -29,12 +38,17 @@ _UP = bytes([_NEWS])
 class Watch:
     """What one receiver looks at. With `most=0` it watches no tails, and several threads may use it in turn."""
 
-    __slots__ = ("has_news", "rest", "room", "take")
+    __slots__ = ("has_news", "look", "rest", "room", "take")
 
     take: Callable[[bool], list[int]]
     """Return the senders whose lanes have something, or had; drain each of them empty. If `busy`, watch them then."""
     has_news: Callable[[], bool]
     """Whether `take` would find something: 0.2 µs, for who polls."""
+    look: Callable[[Sized], bool]
+    """Look for news for some 8 µs, or until its argument is not empty; then offer the core to others. True: news.
+
+    A sender that shares our core can send only when we offer it, and whoever offers it to nobody is deaf for as long as
+    four looks take. So we offer it seldom, until somebody takes it; then often, until nobody does."""
     rest: Callable[[], list[int]]
     """Take all news down, to sleep; return the lanes that have something after all: drain them, do not sleep."""
 
@@ -53,18 +67,24 @@ class Watch:
         tail_at, head_at = TAIL, HEAD
 
         def has_news() -> bool:
-            if mapped[start:end] != expected:
-                return True
-            for words in watched.values():  # noqa: SIM110 - a generator would cost as much as the look
+            for words in watched.values():
                 if words[tail_at] != words[head_at]:
                     return True
-            return False
+            news: bool = mapped[start:end] != expected
+            return news
+
+        passed_over = 0
 
         def take(busy: bool = False) -> list[int]:
+            nonlocal passed_over
             senders = []
             for sender, words in watched.items():
                 if words[tail_at] != words[head_at]:
                     senders.append(sender)
+            if senders and passed_over < PASSED_OVER:
+                passed_over += 1
+                return senders
+            passed_over = 0
             news = mapped[start:end]
             if news != expected:
                 look_at(news, senders, busy)
@@ -106,4 +126,19 @@ class Watch:
             expected = _QUIET
             return found
 
-        self.take, self.has_news, self.rest = take, has_news, rest
+        looks = LONG
+        clock, offer_core = time.perf_counter_ns, os.sched_yield
+
+        def look(also: Sized) -> bool:
+            nonlocal looks
+            for _ in looks:
+                if has_news():
+                    return True
+                if also:
+                    return False
+            offered = clock()
+            offer_core()
+            looks = SHORT if clock() - offered > TAKEN_NS else LONG
+            return False
+
+        self.take, self.has_news, self.look, self.rest = take, has_news, look, rest

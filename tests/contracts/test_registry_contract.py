@@ -57,6 +57,13 @@ def test_a_registered_name_is_found(names: RegistryBackend) -> None:
     assert (entry.name, entry.address, entry.metadata) == ("till", A, {"tier": 2})
 
 
+def test_many_names_are_registered_at_once_and_each_is_answered_for(names: RegistryBackend) -> None:
+    names.register("till", A)
+    answers = names.register_many([("door", B), ("till", B), ("", B), ("desk", C), ("door", C)])
+    assert [type(answer) for answer in answers] == [Entry, NameTaken, InvalidName, Entry, NameTaken]
+    assert [names.whereis(name) for name in ("till", "door", "desk")] == [A, B, C]
+
+
 def test_a_name_that_nobody_has_is_not_found(names: RegistryBackend) -> None:
     names.register("till", A)
     assert names.lookup("tills") is None

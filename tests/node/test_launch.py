@@ -63,6 +63,31 @@ def test_a_worker_takes_its_assignment_and_talks_on_its_control(start, method):
         assert worker.origin == method and not worker.has_ended()
 
 
+def modules_of_a_worker(launcher):
+    worker = launcher.launch(1, b"")
+    worker.wait_ready()
+    return facts_of(worker)["modules"]
+
+
+def test_welcome_modules_are_there_before_a_worker_is_forked(start):
+    assert "colorsys" in modules_of_a_worker(start("report", welcome=["colorsys"]))
+
+
+def test_a_welcome_module_that_cannot_be_imported_is_left_to_whoever_needs_it(start):
+    modules = modules_of_a_worker(start("report", welcome=["no_such_module_at_all", "colorsys"]))
+    assert "colorsys" in modules
+
+
+def test_a_welcome_module_that_starts_threads_is_not_forked_with(start, tmp_path, monkeypatch):
+    (tmp_path / "threading_at_import.py").write_text(
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    launcher = start("report", welcome=["colorsys", "threading_at_import"])
+    assert "threading_at_import" not in modules_of_a_worker(launcher)
+    assert launcher.launch(2, b"").origin == "forkserver"
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_worker_starts_with_nothing_of_its_controllers(start, method, tmp_path):
     inheritable = os.open(tmp_path / "mine", os.O_RDWR | os.O_CREAT)

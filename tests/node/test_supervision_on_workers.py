@@ -188,6 +188,24 @@ def test_a_start_that_fails_in_the_middle_leaves_nothing(node, eventually, tmp_p
     eventually(lambda: tenants(node) == before)
 
 
+def test_names_given_out_together_are_free_again_if_one_of_the_children_fails(node, start, eventually, tmp_path):
+    (tmp_path / "left").write_text("1")
+    names = ("before", "fails", "after", "last")
+    children = [
+        al.child(Reluctant, str(tmp_path / "left"), name=name, placement=1)
+        if name == "fails"
+        else al.child(Clerk, name=name, placement=1)
+        for name in names
+    ]
+    before = tenants(node)
+    with pytest.raises(al.StartError, match="not yet"):
+        node.start(al.Supervisor(children=children))
+    assert [node.whereis(name) for name in names] == [None] * 4
+    eventually(lambda: tenants(node) == before)
+    start(al.Supervisor(children=children))
+    assert None not in [node.whereis(name) for name in names]
+
+
 def test_a_name_that_is_taken_fails_the_start(node, start):
     start(al.Supervisor(children=[al.child(Clerk, name="till", placement=1)]))
     with pytest.raises(al.StartError, match=r"till.* belongs to"):

@@ -6,13 +6,13 @@ statement of the contract. Reading from other threads is safe; other processes s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
-from ...errors import NameTaken
+from ...errors import ActorlabError, NameTaken
 from ...ids import show
-from ..contract import Entry, IsAlive, RegistryStatistics, check_address, pack_metadata
+from ..contract import Entry, IsAlive, RegistryStatistics, check_address, pack_metadata, register_each
 from ..hashing import check_partitions, hash_of, partition_of
 from ..naming import key_bytes
 from ..owner import Owners
@@ -93,6 +93,10 @@ class LocalBackend:
         entry = self._parts[place][name] = Entry(name, address, self._versions[place], packed)
         self._owners.add(address, name)
         return entry
+
+    def register_many(self, rows: Sequence[tuple[str, int]]) -> list[Entry | ActorlabError]:
+        """Register each (name, address); see the contract."""
+        return register_each(self, rows)
 
     def unregister(self, name: str, owner: int | None = None) -> bool:
         """Free `name` and say whether it was taken; see the contract."""

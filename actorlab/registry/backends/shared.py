@@ -8,15 +8,15 @@ each of them. Readers then see the state before or after the change in hand, and
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from ...errors import NameTaken, RegistryOwned
+from ...errors import ActorlabError, NameTaken, RegistryOwned
 from ...ids import show
 from ...memory import Segment, encode_header
-from ..contract import Entry, IsAlive, RegistryStatistics, check_address, pack_metadata
+from ..contract import Entry, IsAlive, RegistryStatistics, check_address, pack_metadata, register_each
 from ..hashing import check_partitions, hash_of, partition_of
 from ..naming import key_bytes
 from ..owner import Owners
@@ -141,6 +141,10 @@ class SharedBackend:
                 self._owners.discard(old[0], name)
             self._owners.add(address, name)
             return Entry(name, address, version, packed)
+
+    def register_many(self, rows: Sequence[tuple[str, int]]) -> list[Entry | ActorlabError]:
+        """Register each (name, address); see the contract."""
+        return register_each(self, rows)
 
     def unregister(self, name: str, owner: int | None = None) -> bool:
         """Free `name` and say whether it was taken; see the contract."""
