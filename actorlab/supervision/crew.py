@@ -6,11 +6,13 @@ order a kernel carries all that belongs together, so an incident of a thousand c
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from itertools import repeat
 from typing import Any
 
-from ..actor import Actor, ActorRef, Beside, ByHash, Cell, ChildExit, Future, StartRequest
+from ..actor import VALUE, Actor, ActorRef, Beside, ByHash, Cell, ChildExit, Future, StartRequest
 from ..errors import CallTimeout, NodeGone, StartError, WorkerLost
 from ..ids import CONTROLLER_HOME, home_of
 from ..message import SHUTDOWN, WorkerDied
@@ -45,6 +47,7 @@ class Crew:
         self._supervisor = supervisor
         self._records: dict[str, ChildRecord] = {}
         self._by_address: dict[int, str] = {}
+        self._unreleased: dict[int, list[int]] = {}  # by home: whose release was lost with its worker
         self.name_patience_s = 0.0
         self.tells = False  # of restarts: once the supervisor itself has started
 
@@ -99,18 +102,32 @@ class Crew:
             else:
                 at.setdefault(home, []).append((launch, request))
         batches.extend(at.items())
-        waits: list[tuple[int, list[tuple[Launch, StartRequest]], Future[Any]]] = []
-        for home, batch in batches:
-            answer = runtime.control(home, "start_batch", [tuple(request) for _, request in batch], in_order)
-            if in_order:
-                events.extend(self._started(home, batch, answer))
-                if events and isinstance(events[-1], (StartFailed, Exited)):
-                    return events
-            else:
+        waits: deque[tuple[int, list[tuple[Launch, StartRequest]], Future[Any]]] = deque()
+        try:
+            for home, batch in batches:
+                answer = runtime.control(home, "start_batch", [tuple(request) for _, request in batch], in_order)
                 waits.append((home, batch, answer))
-        for home, batch, answer in waits:
-            events.extend(self._started(home, batch, answer))
+                if in_order:
+                    events.extend(self._started(*waits[0]))
+                    waits.popleft()
+                    if events and isinstance(events[-1], (StartFailed, Exited)):
+                        return events
+            while waits:
+                events.extend(self._started(*waits[0]))
+                waits.popleft()
+        except BaseException:
+            # killed while it waits: nobody knows of those who are being started, so nobody would ever end them
+            for _, _, answer in waits:
+                answer.on_settled(partial(self._disown, answer))
+            raise
         return events
+
+    def _disown(self, answer: Future[Any]) -> None:
+        state, outcome = answer.outcome()
+        if state == VALUE:
+            for address in outcome[1]:
+                if type(address) is int and address:
+                    self._runtime.signal(address, ("orphaned", address, self._cell.address))
 
     def _anywhere(self, in_order: int) -> Iterator[int]:
         """Yield homes for children that may live anywhere: worker after worker, in longer turns if there are many.
@@ -281,8 +298,16 @@ class Crew:
                 if child not in self._roster:
                     del self._records[child]
         control = self._runtime.control
-        for answer in [control(home, "release", addresses) for home, addresses in at.items()]:
+        for home, addresses, answer in [(home, at[home], control(home, "release", at[home])) for home in at]:
             try:
                 answer.get(timeout=STUCK_GRACE_S)
+            except WorkerLost:
+                self._unreleased.setdefault(home, []).extend(addresses)  # it may have died before it did it
             except (CallTimeout, StartError, NodeGone):
-                pass  # its worker is stuck or dead, and will find nobody to keep a place for
+                pass  # its worker is stuck, and has the order
+
+    def release_again(self, home: int) -> None:
+        """A dead worker is replaced: whoever took its places over keeps some that it was told to release."""
+        addresses = self._unreleased.pop(home, None)
+        if addresses:
+            self._runtime.tell_kernel(home, "release", addresses)

@@ -89,6 +89,7 @@ class SupervisorActor(Actor):
             self._died((death,) if death is not None else ())
         elif isinstance(message, WorkerIncident):
             # one incident for all who lived there, however many; not for those of its successor
+            self._crew.release_again(message.home)
             self._died(self._crew.lost_in(message.home, message.reason, message.epoch))
         elif isinstance(message, Retry):
             self._apply([message])

@@ -162,6 +162,27 @@ def test_a_killed_supervisor_takes_its_children_with_it_and_comes_back_with_new_
     assert children_of(boss)["leaf"].ref == node.whereis("leaf")
 
 
+@pytest.mark.parametrize("place", [None, 1])
+def test_a_supervisor_killed_while_it_starts_children_leaves_none_behind(start, node, eventually, place):
+    jobs = start(al.DynamicSupervisor("jobs", placement=place, restart="temporary"))
+    before = tenants(node)
+    starting = jobs.request.start_children([al.child(Slow, 0.3, placement=2) for _ in range(2)])
+    eventually(lambda: tenants(node) > before)
+    jobs.exit("kill")
+    with pytest.raises(al.ActorDied):
+        starting.get(timeout=5)
+    eventually(lambda: tenants(node) == before - 1)  # the supervisor is gone, too
+
+
+def test_a_place_is_free_although_its_worker_died_before_it_could_release_it(start, node, eventually):
+    jobs = start(al.DynamicSupervisor("jobs"))
+    ref = jobs.call.start_child(al.child(Clerk, name="leaver", placement=2, restart="transient"))
+    ref.call.die_at("release")
+    jobs.call.terminate_child("leaver")
+    eventually(lambda: not ref.is_alive())
+    assert node.whereis("leaver") is None
+
+
 # -- starting -------------------------------------------------------------------------------------------------------
 
 
