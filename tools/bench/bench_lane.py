@@ -37,7 +37,7 @@ from actorlab.transport import (
 )
 
 PAYLOAD = b"x" * 100
-MESSAGE = ("add", (1, 2, "hello"), {})
+MESSAGE: tuple[str, tuple[int, int, str], dict[str, object]] = ("add", (1, 2, "hello"), {})
 ns = time.perf_counter_ns
 
 
@@ -118,7 +118,7 @@ def steps(folder: Path, rounds: int) -> None:
     for step, took in best.items():
         print(f"{step:46s}{took:7,d} ns")
     for one in (writer, reader, table, board):
-        one.close()  # type: ignore[attr-defined]
+        one.close()
     os.unlink(folder / "lane")
 
 
@@ -259,8 +259,8 @@ def main() -> None:
         pairs: list[tuple[str, Callable[[Path, int], float]]] = [("lane", lane_pair), ("Pipe", pipe_pair)]
         for name, pair in pairs:
             rates = sorted(pair(folder, n) for _ in range(5))
-            worst, middle, best = (f"{rates[i] / 1e6:.2f}" for i in (0, 2, 4))
-            print(f"pair, {name}, small pickles, n={n:,}: median {middle} M messages/s, worst {worst}, best {best}")
+            worst, central, best = (f"{rates[i] / 1e6:.2f}" for i in (0, 2, 4))
+            print(f"pair, {name}, small pickles, n={n:,}: median {central} M messages/s, worst {worst}, best {best}")
         kinds = [("named pipe", fifo_bells), ("datagram", datagram_bells), ("mp.Pipe", pipe_bells)]
         trips: dict[str, list[float]] = {name: [] for name, _ in kinds}
         for _ in range(2 if quick else 8):

@@ -22,8 +22,9 @@ import psutil
 
 from actorlab.node.directory import NodeDirectory
 from actorlab.node.exits import ExitWatch
-from actorlab.node.launch import Launcher, Method, WorkerProcess
+from actorlab.node.launch import Launcher
 from actorlab.node.sweep import sweep
+from actorlab.node.worker_process import Method, WorkerProcess
 
 from .sample import Row, Sample, latency, time_each
 
