@@ -1,4 +1,4 @@
-"""The command line: `actorlab check | run | status | tree | ps | stop | doctor`.
+"""The command line: check, run, reload, look at nodes (status, tree, ps, …), have them do something, stop.
 
 Edge. Parses, calls, prints; what it calls is imported only by the command that needs it, so that `--help` is
 instant. A user's mistake is one message on stderr and exit code 2, never a traceback.
@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from .console import Column, Console, show_time
-from .errors import ActorlabError, ConfigError
+from .errors import ActorlabError, ConfigError, SpecError
 from .runner import NodeFactory, read_queries, read_settings, run
 from .telemetry import ActorRow, NodeRow, TreeRow, WorkerRow
 from .usage import Command, build_parser
@@ -87,12 +89,16 @@ def check(args: argparse.Namespace, console: Console, nodes: Nodes) -> int:
     if args.explain:
         console.result("schema", {"text": config.explain()}, config.explain())
         return GOOD
-    if args.file is None:
-        console.fail("check: name a file, or say --explain")
+    if args.json_schema:
+        schema = config.json_schema()
+        console.result("json_schema", schema, json.dumps(schema, indent=2, ensure_ascii=False))
+        return GOOD
+    if not args.files:
+        console.fail("check: name a file, or say --explain or --json-schema")
         return BAD_INPUT
     _search_here()
     try:
-        loaded = config.load(args.file, allowed_modules=args.allow)
+        loaded = config.load(*args.files, allowed_modules=args.allow)
     except ConfigError as error:
         if console.json:
             for path, text in error.problems:
@@ -101,12 +107,12 @@ def check(args: argparse.Namespace, console: Console, nodes: Nodes) -> int:
             console.fail(str(error))
         return FAILED
     node = loaded.node
-    text = f"{args.file}: good\n{node.workers} workers, {node.spares} spare; names kept {node.registry.backend}"
+    text = f"{loaded.file}: good\n{node.workers} workers, {node.spares} spare; names kept {node.registry.backend}"
     text += f" in {node.registry.partitions} partitions; mailboxes {node.mailbox.capacity:,}, {node.mailbox.overflow}"
     if loaded.job:
         text += f"\njob {loaded.job.target}"
     job = loaded.job and {"run": loaded.job.target, "options": loaded.job.options}
-    console.result("config", {"file": args.file, "node": asdict(node), "job": job}, text)
+    console.result("config", {"file": loaded.file, "node": asdict(node), "job": job}, text)
     if loaded.tree is not None:
         rows = list(config.outline(loaded.tree, "root"))
         columns = (
@@ -116,6 +122,7 @@ def check(args: argparse.Namespace, console: Console, nodes: Nodes) -> int:
             Column("shutdown", lambda row: row.shutdown),
             Column("placement", lambda row: row.placement),
             Column("mailbox", lambda row: row.mailbox),
+            *([Column("snapshots", lambda row: row.snapshots)] if any(row.snapshots for row in rows) else ()),
         )
         console.table("child", columns, rows, tree=True)
     return GOOD
@@ -132,12 +139,53 @@ def run_file(args: argparse.Namespace, console: Console, nodes: Nodes) -> int:
     if args.folder is not None:
         options["folder"] = args.folder
     options.update({name: True for name in ("interactive", "chaos") if getattr(args, name)})
-    loaded = config.load(args.file, allowed_modules=args.allow)
+    loaded = config.load(*args.files, allowed_modules=args.allow)
     if loaded.job is None and options:
-        raise ConfigError(args.file, (("job", f"there is no [job] that could take {', '.join(sorted(options))}"),))
+        raise ConfigError(loaded.file, (("job", f"there is no [job] that could take {', '.join(sorted(options))}"),))
     if loaded.job is None and loaded.tree is None:
-        raise ConfigError(args.file, (("", "has neither [supervisor] nor [job], so there is nothing to run"),))
-    return run(loaded, options, nodes.Node, console)
+        raise ConfigError(loaded.file, (("", "has neither [supervisor] nor [job], so there is nothing to run"),))
+    return run(loaded, options, nodes.Node, console, partial(config.load, allowed_modules=args.allow))
+
+
+def reload(args: argparse.Namespace, console: Console, nodes: Nodes) -> int:
+    from .reload import ask_reload
+
+    if (row := _choose(nodes.running_nodes(args.dir), args.node, console)) is None:
+        return NOT_RUNNING
+    answer = ask_reload(row.directory, row.pid, args.file, dry_run=args.dry_run, timeout_s=args.timeout)
+    if answer.error is not None:
+        console.fail(f"node {row.name}: {answer.error}")
+        return FAILED
+    tense = "would" if answer.dry_run else "did"
+    for line in answer.done:
+        console.result("change", {"text": line, "done": not answer.dry_run}, f"{tense} {line}")
+    for line in answer.later:
+        console.result("later", {"text": line}, f"needs a new start: {line}")
+    if not answer.done and not answer.later:
+        console.result("change", {"text": None, "done": False}, "nothing has changed")
+    return GOOD
+
+
+def unit(args: argparse.Namespace, console: Console, nodes: Nodes) -> int:
+    from . import config
+    from .service import unit as unit_of
+
+    _search_here()
+    loaded = config.load(*args.files, allowed_modules=args.allow)
+    name = args.name or loaded.node.name
+    if name is None:
+        text = "has no name to reload and stop it by: give it one, or say --name"
+        raise ConfigError(loaded.file, (("node.name", text),))
+    text = unit_of(
+        args.files,
+        name=name,
+        user=args.user,
+        memory_max=args.memory_max,
+        stop_timeout_s=loaded.node.stop_timeout_s,
+        environment=loaded.environment,
+    )
+    console.result("unit", {"name": name, "text": text}, text.rstrip())
+    return GOOD
 
 
 def status(args: argparse.Namespace, console: Console, nodes: Nodes) -> int:
@@ -180,6 +228,74 @@ def ps(args: argparse.Namespace, console: Console, nodes: Nodes) -> int:
     return GOOD
 
 
+def mem(args: argparse.Namespace, console: Console, nodes: Nodes) -> int:
+    from .observe import snapshot
+    from .statement import print_statement
+
+    if (row := _choose(nodes.running_nodes(args.dir), args.node, console)) is None:
+        return NOT_RUNNING
+    print_statement(snapshot(Path(row.directory), interval_s=args.interval), console)
+    return GOOD
+
+
+def metrics(args: argparse.Namespace, console: Console, nodes: Nodes) -> int:
+    from .observe import Observer, serve_metrics, to_prometheus
+
+    if (row := _choose(nodes.running_nodes(args.dir), args.node, console)) is None:
+        return NOT_RUNNING
+    observer = Observer(row.directory)
+    if args.listen is None:
+        text = to_prometheus(observer)
+        console.result("metrics", {"text": text}, text.rstrip())
+        return GOOD
+    host, _, port = args.listen.rpartition(":")
+    if not port.isdecimal():
+        raise SpecError("--listen", f"must be a port, or an address of this machine and a port, not {args.listen!r}")
+
+    def announce(address: str) -> None:
+        text = f"metrics of node {row.name} at {address}; Ctrl-C ends it"
+        console.result("exporter", {"address": address, "node": row.name, "pid": os.getpid()}, text)
+
+    serve_metrics(observer, host.strip("[]") or "127.0.0.1", int(port), announce)
+    return GOOD
+
+
+def top(args: argparse.Namespace, console: Console, nodes: Nodes) -> int:
+    from .watchers import follow_on_terminal
+
+    if (row := _choose(nodes.running_nodes(args.dir), args.node, console)) is None:
+        return NOT_RUNNING
+    follow_on_terminal(row, args, console)
+    return GOOD
+
+
+def dashboard(args: argparse.Namespace, console: Console, nodes: Nodes) -> int:
+    from .watchers import door_of, show_on_page
+
+    door = door_of(args)  # before a node is looked for: an unsafe one is to be said whether one runs or not
+    if (row := _choose(nodes.running_nodes(args.dir), args.node, console)) is None:
+        return NOT_RUNNING
+    show_on_page(row, door, args, console)
+    return GOOD
+
+
+def workers(args: argparse.Namespace, console: Console, nodes: Nodes) -> int:
+    if (row := _choose(nodes.running_nodes(args.dir), args.node, console)) is None:
+        return NOT_RUNNING
+    with nodes.open_view(row.directory) as view:
+        console.workers([worker for worker in view.workers() if worker.worker])
+    return GOOD
+
+
+def order(args: argparse.Namespace, console: Console, nodes: Nodes) -> int:
+    from .orders import ORDERS
+
+    if (row := _choose(nodes.running_nodes(args.dir), args.node, console)) is None:
+        return NOT_RUNNING
+    ORDERS[args.order](row, args, console)
+    return GOOD
+
+
 def stop(args: argparse.Namespace, console: Console, nodes: Nodes) -> int:
     if (row := _choose(nodes.running_nodes(args.dir), args.node, console)) is None:
         return NOT_RUNNING
@@ -210,10 +326,21 @@ def doctor(args: argparse.Namespace, console: Console, nodes: Nodes) -> int:
 COMMANDS: dict[str, Command] = {
     "check": check,
     "run": run_file,
+    "reload": reload,
     "status": status,
     "tree": tree,
     "ps": ps,
+    "mem": mem,
+    "metrics": metrics,
+    "top": top,
+    "dashboard": dashboard,
+    "workers": workers,
+    "add": order,
+    "drain": order,
+    "recycle": order,
+    "restart": order,
     "stop": stop,
+    "unit": unit,
     "doctor": doctor,
 }
 

@@ -33,6 +33,7 @@ _STATES: dict[str, Level] = {
     "stopping": "warning",
     "draining": "warning",
     "hung": "error",
+    "stopped": "error",
     "dead": "error",
     "failed": "error",
 }
@@ -64,9 +65,10 @@ WORKER_COLUMNS = (
     Column("pid", lambda row: str(row.pid), right=True),
     Column("state", lambda row: row.state, level=lambda row: _STATES.get(row.state, "info")),
     Column("actors", lambda row: f"{row.actors:,}", right=True),
-    Column("memory (PSS)", lambda row: "?" if row.pss_bytes is None else show_bytes(row.pss_bytes), right=True),
+    Column("memory (PSS)", lambda row: _share(row), right=True),
     Column("restarts", lambda row: str(row.restarts), right=True),
     Column("up", lambda row: show_time(row.uptime_s), right=True),
+    Column("guest of", lambda row: str(row.host or "-"), right=True),
 )
 ACTOR_COLUMNS = (
     Column("address", lambda row: row.address),
@@ -113,7 +115,7 @@ class Console:
         self.err = sys.stderr if err is None else err
         self.json = style == "json"
         streams = (self.out, self.err)
-        self._rich = {stream: style == "rich" or (style is None and _is_terminal(stream)) for stream in streams}
+        self._rich = {stream: style == "rich" or (style is None and is_terminal(stream)) for stream in streams}
         self._lock = threading.RLock()
         self._progress = ""
         self._last_step = ("", -1)
@@ -211,7 +213,7 @@ class Console:
             for row in rows:
                 self._json(kind, asdict(row))
             return
-        cells = [[_clean(column.cell(row)).replace("\n", " ") for column in columns] for row in rows]
+        cells = [[clean(column.cell(row)).replace("\n", " ") for column in columns] for row in rows]
         if tree:
             for stem, line in zip(branches(rows), cells, strict=True):
                 line[0] = stem + line[0]
@@ -246,7 +248,7 @@ class Console:
             terminal.print(Text("  ").join(cells))
 
     def _write(self, stream: TextIO, text: str, style: str = "") -> None:
-        text = _clean(text)
+        text = clean(text)
         with self._lock:
             self._erase()
             if self._rich[stream] and style:
@@ -276,6 +278,17 @@ class Console:
         if self._progress:
             self.err.write(f"\r{self._progress}")
             self.err.flush()
+
+
+def _share(row: WorkerRow) -> str:
+    if row.host:
+        return "-"  # its host's
+    return "?" if row.pss_bytes is None else show_bytes(row.pss_bytes)
+
+
+def state_style(state: str) -> str:
+    """Return the colour in which a state is shown on a terminal; "" is the terminal's own."""
+    return _COLOURS[_STATES.get(state, "info")]
 
 
 class HasDepth(Protocol):
@@ -338,9 +351,11 @@ def show_time(seconds: float) -> str:
     return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """Return the text without what would move a terminal's cursor or retitle its window."""
     return text.translate(_CONTROLS)
 
 
-def _is_terminal(stream: TextIO) -> bool:
+def is_terminal(stream: TextIO) -> bool:
+    """Whether somebody sits before `stream`, at something that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"

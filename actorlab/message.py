@@ -1,4 +1,4 @@
-"""The words actors exchange: exit reasons, Down, Exit, Timeout, Ignore.
+"""The words actors exchange: exit reasons, Down, Exit, Timeout, Ignore, and what topics and the registry announce.
 
 Pure; floor 0. References in these messages are typed `Any` here because the reference lives on a higher floor;
 it is always an `actorlab.ActorRef`.
@@ -53,6 +53,19 @@ class WorkerDied:
         return f"worker {self.worker} died ({self.why})"
 
 
+RECYCLED = "recycled"
+"""Why of the WorkerDied by which an actor ended that could not go along when its worker was recycled."""
+
+
+def is_planned(reason: object) -> bool:
+    """Whether an actor ended because the node wanted its process to: it is restarted, and that counts in no window.
+
+    >>> is_planned(WorkerDied(1, "recycled")), is_planned(WorkerDied(1, "SIGKILL")), is_planned("shutdown")
+    (True, False, False)
+    """
+    return isinstance(reason, WorkerDied) and reason.why == RECYCLED
+
+
 ExitReason = str | tuple[str, Any] | Crashed | WorkerDied
 """`"normal"`, `"shutdown"`, `("shutdown", anything)`, `"killed"`, `"noproc"`, Crashed, WorkerDied, or any text."""
 
@@ -88,6 +101,58 @@ class Timeout:
     """What a receive time-out delivers."""
 
     after_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a topic delivers to its subscribers."""
+
+    topic: str
+    message: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What a listener to names hears: `name` stands for `ref` now, or its metadata have changed."""
+
+    name: str
+    ref: Any
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Unregistered:
+    """What a listener to names hears: `name` no longer stands for `ref`."""
+
+    name: str
+    ref: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What a listener to a group hears: `ref` is a member now, or its metadata have changed."""
+
+    group: str
+    ref: Any
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a listener to a group hears: `ref` is no member any more; it left, or it ended for good."""
+
+    group: str
+    ref: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """What a trace tells of one message: what it was, what became of it (text), and how long it took in seconds."""
+
+    ref: Any
+    what: str
+    outcome: str
+    seconds: float
 
 
 class Ignore(Exception):

@@ -12,11 +12,16 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from .console import Console
 from .errors import SpecError
+from .reload import Answer, Reloader
+from .service import ServiceManager
 from .telemetry import Event, Level
 
 if TYPE_CHECKING:
@@ -28,6 +33,16 @@ class RunningNode(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def directory(self) -> Path | None:
+        """Where its files are; None for an embedded one, which nobody can see from outside."""
+
+    def is_well(self) -> bool:
+        """Whether its controller answers; blocks for a few seconds at most."""
+
+    def amend(self, tree: Any, *, dry_run: bool = False) -> tuple[Any, ...]:
+        """Make its tree into another."""
 
     def __enter__(self) -> Self: ...
 
@@ -50,16 +65,27 @@ class Interrupted(KeyboardInterrupt):
     """A signal asked us to end; the argument is its number. Not an Exception, so that jobs do not swallow it."""
 
 
-def run(config: Config, options: Mapping[str, Any], make_node: NodeFactory, console: Console) -> int:
+def run(
+    config: Config,
+    options: Mapping[str, Any],
+    make_node: NodeFactory,
+    console: Console,
+    load: Callable[..., Config] | None = None,
+) -> int:
     """Run a configuration until its job is done, its tree has ended or a signal comes; return the exit code.
 
-    0 done, what the job returned, 1 the tree gave up, 128 + n a job cut short by signal n. Blocks; main thread only.
+    `load` reads files again for a reload; without it none is possible. 0 done, what the job returned, 1 the tree gave
+    up, 128 + n a job cut short by signal n. Blocks; main thread only.
     """
-    with _signals_as_interrupts(), _logging_to(console, config.node.log_level):
+    manager = ServiceManager()
+    with _signals_as_interrupts() as signals, _logging_to(console, config.node.log_level):
         node = make_node(config.node, tree=config.tree, on_event=console.happened)
         try:
             with node:
+                reloader = Reloader(node, config, load, partial(_reloaded, console, manager, node))
+                signals.reload = lambda: reloader.is_wanted() and manager.reloading()
                 try:
+                    manager.ready(f"node {node.name} runs", node.is_well)
                     if config.job is not None:
                         return int(config.job.function(node, {**config.job.options, **options}, console) or 0)
                     console.note(f"node {node.name} runs; Ctrl-C stops it in order, a second one at once")
@@ -68,6 +94,8 @@ def run(config: Config, options: Mapping[str, Any], make_node: NodeFactory, cons
                     console.note("stopping; once more stops at once", "warning")
                     return 128 + _signal_of(interrupt) if config.job is not None else 0
                 finally:
+                    manager.stopping()
+                    reloader.close()
                     _stop(node, console)
         except KeyboardInterrupt as interrupt:  # while it started, or while it was left
             return 128 + _signal_of(interrupt)
@@ -95,17 +123,38 @@ def _signal_of(interrupt: KeyboardInterrupt) -> int:
     return int(interrupt.args[0]) if interrupt.args else signal.SIGINT
 
 
-@contextmanager
-def _signals_as_interrupts() -> Iterator[None]:
-    """Have SIGINT, SIGTERM and SIGHUP raise Interrupted in this thread; put the handlers back afterwards."""
+def _reloaded(console: Console, manager: ServiceManager, node: RunningNode, answer: Answer) -> None:
+    """Say what a reload did, here and to the service manager."""
+    what = "would be done" if answer.dry_run else "reloaded"
+    if answer.error is not None:
+        console.note(f"reload failed: {answer.error}", "error")
+    else:
+        console.note(f"{what}: {'; '.join(answer.done) or 'nothing has changed'}")
+    for option in answer.later:
+        console.note(f"needs a new start: {option}", "warning")
+    manager.ready(f"node {node.name} runs", node.is_well)
 
-    def raise_interrupted(number: int, frame: FrameType | None) -> NoReturn:
-        raise Interrupted(number)
+
+@dataclass(slots=True)
+class _Signals:
+    """What a SIGHUP means: a wish to reload, if there is one, or else the end."""
+
+    reload: Callable[[], bool] = lambda: False
+
+
+@contextmanager
+def _signals_as_interrupts() -> Iterator[_Signals]:
+    """Have SIGINT, SIGTERM and SIGHUP raise Interrupted in this thread; put the handlers back afterwards."""
+    signals = _Signals()
+
+    def raise_interrupted(number: int, frame: FrameType | None) -> None:
+        if number != signal.SIGHUP or not signals.reload():
+            raise Interrupted(number)
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, raise_interrupted) for number in numbers]
     try:
-        yield
+        yield signals
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)

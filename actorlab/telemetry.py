@@ -19,8 +19,8 @@ class Event:
     """Something that happened: `time` in seconds since 1970, `text` for people, `kind` and `fields` for programs.
 
     Kinds in use: `node_started`, `node_stopping`, `node_stopped`, `worker_started`, `worker_died`, `worker_hung`,
-    `worker_replaced`, `actor_crashed`, `actor_restarted`, `supervisor_gave_up`, `handler_holds_loop`, `dead_letter`,
-    `log`. A reader must take kinds it does not know.
+    `worker_replaced`, `actor_crashed`, `actor_restarted`, `restart_failed`, `supervisor_gave_up`, `handler_holds_loop`,
+    `dead_letter`, `log`. A reader must take kinds it does not know.
     """
 
     time: float
@@ -45,7 +45,11 @@ class NodeRow:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRow:
-    """A worker process; worker 0 is the controller. `pss_bytes` is its proportional share, None where unreadable."""
+    """A worker; worker 0 is the controller. `pss_bytes` is its process's proportional share, None where unreadable.
+
+    `host` is the worker whose process has taken a drained one's actors in, 0 for one with a process of its own. The
+    pid, state and time of a drained one are its host's, the memory is the host's alone.
+    """
 
     worker: int
     pid: int
@@ -54,6 +58,7 @@ class WorkerRow:
     pss_bytes: int | None
     restarts: int
     uptime_s: float
+    host: int = 0
 
 
 @dataclass(frozen=True, slots=True)

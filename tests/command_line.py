@@ -33,7 +33,7 @@ class Stubborn(al.Actor):
 
     def on_stop(self):
         print("stubborn stays", flush=True)
-        time.sleep(30)
+        time.sleep(120)
 
 
 class Doomed(al.Actor):
@@ -100,7 +100,7 @@ class Command:
         """Send a signal to the whole group, as a terminal and a service manager do."""
         os.killpg(self.process.pid, number)
 
-    def end(self, timeout_s: float = 20.0) -> tuple[int, str, str]:
+    def end(self, timeout_s: float = 60.0) -> tuple[int, str, str]:
         """Wait for its end; return its code, output and errors (those not yet read)."""
         try:
             out, err = self.process.communicate(self._stdin, timeout=timeout_s)
@@ -125,7 +125,7 @@ def anybody_lives(processes: list[psutil.Process]) -> bool:
     """Whether one of these processes still runs; one that nobody has waited for yet does not."""
     for process in processes:
         try:
-            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            if process.is_running() and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
                 return True
         except psutil.NoSuchProcess:
             pass

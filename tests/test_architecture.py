@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.check_architecture import FLOORS, LAWS, Module, read_house, violations
+from tools import check_promises
+from tools.check_architecture import FLOORS, LAWS, NAMES_LINUX, Module, asks, linux_names, read_house, violations
 
 TOP = Path(__file__).resolve().parents[1]
 HOUSE = read_house(TOP)
@@ -38,7 +39,21 @@ def house(tmp_path: Path, files: dict[str, str]) -> Path:
     return tmp_path
 
 
+def test_every_module_that_may_name_what_linux_has_does_so_and_is_come_to_by_one_that_asks():
+    modules = {"/".join(module.parts): module for module in HOUSE}
+    for called, asked_by in NAMES_LINUX.items():
+        assert list(linux_names(modules[called])), f"{called} names nothing any more"
+        assert asks(modules[asked_by or called])
+
+
 BROKEN = {
+    "linux: names pidfd_open, which Linux alone has": ("actor/ref.py", "import os\nopen_ = os.pidfd_open\n"),
+    "linux: names /proc/": ("actor/ref.py", 'def f(pid):\n    return open(f"/proc/{pid}/stat")\n'),
+    "linux: names /dev/shm": ("actor/ref.py", 'WHERE = "/dev/shm"\n'),
+    "linux: names what Linux alone has and asks for no capability": (
+        "actor/selector.py",
+        "import os\n\n\ndef f():\n    os.eventfd(0)\n",
+    ),
     "floors: memory (floor 1) imports actor (floor 3)": ("memory/lend.py", "from ..actor import Actor\n"),
     "floors: memory (floor 1) imports transport (floor 2)": (
         "memory/lend.py",
@@ -149,3 +164,23 @@ def test_importing_every_module_starts_nothing():
     left = after_importing(*names)
     assert left["threads"] == ["MainThread"]
     assert left["children"] == []
+
+
+def test_every_promise_has_tests_and_every_crash_point_a_killer():
+    assert list(check_promises.violations(TOP)) == []
+
+
+def test_the_check_of_promises_sees_what_is_missing(tmp_path):
+    (tmp_path / "actorlab").mkdir()
+    (tmp_path / "tests" / "promises").mkdir(parents=True)
+    (tmp_path / "actorlab" / "thing.py").write_text('"""Keeps P11."""\n# crash: one.store\n# crash: one.store\n')
+    for number in range(1, 11):
+        text = f'def test_it():\n    """Promise {number}: it holds."""\n' if number != 7 else "def test_it(): pass\n"
+        (tmp_path / "tests" / "promises" / f"test_promise_{number:02d}_x.py").write_text(text)
+    found = "\n".join(check_promises.violations(tmp_path))
+    assert "promise 11 is none of 1 to 10" in found
+    assert "promise 7 (named in the design) has no test" in found
+    assert "one.store stands there twice" in found
+    assert "thing.py: no test kills" in found
+    (tmp_path / "tests" / "test_thing.py").write_text("from actorlab import thing\nkill_at(crashpoint_labels(thing))\n")
+    assert "no test kills" not in "\n".join(check_promises.violations(tmp_path))

@@ -102,6 +102,10 @@ class View:
 
 class Node:
     name = "shop"
+    directory = None
+
+    def is_well(self):
+        return True
 
     def __init__(self, world, on_event):
         self.world, self.on_event = world, on_event

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import time
 from pathlib import Path
 
 import pytest
@@ -70,7 +69,7 @@ def test_questions_can_be_typed(folder):
 
 
 def test_chaos_kills_and_the_answers_stay(folder):
-    argv = ("--chaos", "--set", "seconds=1.5", "--set", "kill_every_s=0.3", "--set", "max_restarts=100", "--json")
+    argv = ("--chaos", "--set", "seconds=4", "--set", "kill_every_s=0.5", "--set", "max_restarts=100", "--json")
     code, out, _ = actorlab("run", CORPUS, "--folder", str(folder), "--query", "decode", *argv)
     lines = {line["type"]: line for line in map(json.loads, out.splitlines())}
     assert code == 0 and lines["restarts"]["identical"] is True
@@ -96,32 +95,31 @@ def test_a_terminal_gets_colour(folder):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_a_signal_to_the_group_stops_in_order(tmp_path, number):
+def test_a_signal_to_the_group_stops_in_order(tmp_path, number, eventually):
     make_desk(tmp_path, NODE + TREE)
     with Command("run", "app.toml", folder=tmp_path) as command:
         command.wait_for("Ctrl-C stops it")
         family = command.family()
-        began = time.monotonic()
         command.interrupt(number)
         code, _, err = command.end()
-    assert code == 0 and time.monotonic() - began < 2.5
-    assert "clerk says goodbye" in err and "died" not in err and "Traceback" not in err
-    assert len(family) >= 3 and not anybody_lives(family)
+    assert code == 0 and "clerk says goodbye" in err
+    assert "does not stop" not in err and "died" not in err and "Traceback" not in err
+    assert len(family) >= 3
+    eventually(lambda: not anybody_lives(family))
 
 
-def test_a_second_ctrl_c_stops_at_once(tmp_path):
+def test_a_second_ctrl_c_stops_at_once(tmp_path, eventually):
     stubborn = '[[supervisor.children]]\nstart = "desk:Stubborn"\nshutdown = "infinity"\n'
-    make_desk(tmp_path, NODE + TREE + stubborn)
+    make_desk(tmp_path, NODE + 'stop_timeout = "120s"\n' + TREE + stubborn)
     with Command("run", "app.toml", folder=tmp_path) as command:
         command.wait_for("Ctrl-C stops it")
         family = command.family()
-        began = time.monotonic()
         command.interrupt()
         assert command.process.stdout.readline() == "stubborn stays\n"
         command.interrupt()
         code, _, err = command.end()
-    assert code == 0 and "stopping at once" in err and time.monotonic() - began < 3
-    assert not anybody_lives(family)
+    assert code == 0 and "stopping at once" in err
+    eventually(lambda: not anybody_lives(family))
 
 
 def test_who_does_not_stop_in_time_is_killed(tmp_path):
@@ -129,10 +127,9 @@ def test_who_does_not_stop_in_time_is_killed(tmp_path):
     make_desk(tmp_path, NODE + 'stop_timeout = "500ms"\n' + TREE + stubborn)
     with Command("run", "app.toml", folder=tmp_path) as command:
         command.wait_for("Ctrl-C stops it")
-        began = time.monotonic()
         command.interrupt()
         code, _, err = command.end()
-    assert code == 0 and "does not stop within 0.5 s" in err and time.monotonic() - began < 4
+    assert code == 0 and "does not stop within 0.5 s" in err
 
 
 def test_nobody_outlives_a_killed_controller_and_the_doctor_tidies_up(tmp_path, eventually):

@@ -35,9 +35,9 @@ def test_a_table_on_a_pipe_is_plain_and_aligned():
     report = console()
     report.workers(WORKERS)
     assert report.out.getvalue() == (
-        "worker   pid  state    actors  memory (PSS)  restarts          up\n"
-        "1       4711  running   1,200       12.4 MB         0  3 min 12 s\n"
-        "2       4712  hung          3             ?        17      500 ms\n"
+        "worker   pid  state    actors  memory (PSS)  restarts          up  guest of\n"
+        "1       4711  running   1,200       12.4 MB         0  3 min 12 s         -\n"
+        "2       4712  hung          3             ?        17      500 ms         -\n"
     )
 
 

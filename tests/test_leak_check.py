@@ -75,11 +75,13 @@ LEAVES_NOTHING = """
 """
 
 
-def run(folder: Path, body: str) -> subprocess.CompletedProcess[str]:
-    """Run `body` as a test module under our own conftest, with little patience."""
+def run(folder: Path, body: str, patience_s: float) -> subprocess.CompletedProcess[str]:
+    """Run `body` as a test module under our own conftest, with so much patience."""
     lines = body.strip("\n").splitlines()
     margin = len(lines[0]) - len(lines[0].lstrip())
-    (folder / "conftest.py").write_text(CONFTEST.read_text("utf-8").replace("PATIENCE_S = 5.0", "PATIENCE_S = 0.3"))
+    ours = CONFTEST.read_text("utf-8")
+    assert "PATIENCE_S = 20.0" in ours
+    (folder / "conftest.py").write_text(ours.replace("PATIENCE_S = 20.0", f"PATIENCE_S = {patience_s}"))
     (folder / "test_it.py").write_text(HEAD + "\n".join(line[margin:] for line in lines) + "\n")
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = process: starts processes\nfilterwarnings = error\n")
     return subprocess.run(
@@ -93,11 +95,11 @@ def run(folder: Path, body: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("what", LEAVES)
 def test_what_a_test_leaves_behind_fails_it(tmp_path, what):
-    done = run(tmp_path, LEAVES[what])
+    done = run(tmp_path, LEAVES[what], 0.3)
     assert done.returncode == 1, done.stdout + done.stderr
     assert what in done.stdout
 
 
 def test_a_test_that_tidies_up_passes(tmp_path):
-    done = run(tmp_path, LEAVES_NOTHING)
+    done = run(tmp_path, LEAVES_NOTHING, 20.0)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -20,25 +20,54 @@ from pathlib import Path
 
 ROOT = "actorlab"
 FLOORS = {
-    **dict.fromkeys(("errors", "ids", "message", "clock", "telemetry"), 0),
+    **dict.fromkeys(("errors", "ids", "message", "clock", "telemetry", "lean_asyncio"), 0),
     "memory": 1,
     "transport": 2,
     "actor": 3,
     "registry": 4,
     "supervision": 5,
     "node": 6,
-    **dict.fromkeys(("coordination", "resilience", "scaling"), 7),
-    **dict.fromkeys(("observe", "config", "testing", "corpus"), 8),
+    **dict.fromkeys(("coordination", "resilience", "routing", "scaling", "tasks"), 7),
+    **dict.fromkeys(("observe", "config", "testing", "corpus", "bridges"), 8),
     # What the command line is made of, in the order in which one may use the other.
     "console": 9,
+    "service": 9,
+    "reload": 9,
+    "dashboard": 9,
+    "top": 10,
     "usage": 10,
     "runner": 10,
-    "cli": 11,
-    "__main__": 12,
+    "statement": 10,
+    "orders": 10,
+    "watchers": 11,
+    "cli": 12,
+    "__main__": 13,
 }
 FORBIDDEN_NAMES = frozenset(("core", "base", "utils", "common", "helpers", "manager"))
 MAY_ACT_ON_IMPORT = frozenset(("node/preload.py",))
 MAX_LINES = 400
+
+# What Linux alone has, or macOS at least lacks: names, and the beginnings of paths.
+LINUX_ONLY = frozenset(
+    (
+        *("pidfd_open", "pidfd_send_signal", "F_SETSIG", "prctl", "waitid", "pipe2", "eventfd", "epoll", "inotify"),
+        *("posix_fallocate", "MADV_REMOVE", "MADV_DONTNEED", "memfd_create", "F_ADD_SEALS", "F_GET_SEALS"),
+        *("sched_setaffinity", "sched_getaffinity", "SO_PEERCRED", "SOCK_SEQPACKET", "SOCK_CLOEXEC", "accept4"),
+        *("O_PATH", "O_TMPFILE", "F_SETPIPE_SZ", "splice", "close_range", "CLOCK_BOOTTIME", "SIGRTMIN"),
+    )
+)
+LINUX_PATHS = ("/proc", "/dev/shm", "/sys/")
+# Who names some of it: each asks for the capability itself, or is only come to where the other module has asked.
+NAMES_LINUX = {
+    **dict.fromkeys(("memory/capabilities", "memory/process_stat", "memory/space", "memory/lease", "memory/holders")),
+    **dict.fromkeys(("memory/stream_lock", "transport/slab_file", "actor/selector", "node/boot", "node/identity")),
+    **dict.fromkeys(("node/exits", "node/preload", "node/worker", "node/options", "node/surroundings")),
+    **dict.fromkeys(("observe/processes", "dashboard/peer", "corpus/chaos", "testing/leaks", "reload")),
+    **dict.fromkeys(("node/forkserver", "node/code_pages", "node/clean_slate"), "node/launch"),
+    **dict.fromkeys(("memory/keeper", "memory/writing"), "memory/settings"),
+    "node/footprint": "node/memory_watch",
+    "node/worker_process": "node/boot",
+}
 
 # Private names that other projects define as a contract: tuples of the standard library, and Pykka's hooks for
 # implementors, which setup.cfg pins and tests/contracts covers.
@@ -263,6 +292,8 @@ def acts(statement: ast.stmt) -> bool:
             return False
         case ast.Expr(value=ast.Constant()):
             return False
+        case ast.Raise():
+            return False  # what refuses to be imported has no effect
         case ast.If(test=test, body=body, orelse=orelse):
             if ast.unparse(test) in ("__name__ == '__main__'",):
                 return False
@@ -306,6 +337,36 @@ def check_length(module: Module) -> Iterator[Violation]:
         yield module.violation(MAX_LINES + 1, "length", f"{lines} lines; split it by noun (at most {MAX_LINES})")
 
 
+def linux_names(module: Module) -> Iterator[tuple[int, str]]:
+    """Yield what a module names that Linux alone has, outside of docstrings, with the line."""
+    prose = {id(node.value) for node in ast.walk(module.tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and node.attr in LINUX_ONLY:
+            yield node.lineno, node.attr
+        elif isinstance(node, ast.Constant) and id(node) not in prose and str(node.value).startswith(LINUX_PATHS):
+            yield node.lineno, str(node.value)
+
+
+def asks(module: Module) -> bool:
+    """Whether a module asks for a capability."""
+    return any(
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("has", "require")
+        for node in ast.walk(module.tree)
+    )
+
+
+def check_linux_only(module: Module) -> Iterator[Violation]:
+    """Law 7: what Linux alone has is named only where a capability is asked for, so that there is a fall-back."""
+    law, called = "linux", "/".join(module.parts)
+    found = list(linux_names(module))
+    if called not in NAMES_LINUX:
+        for line, name in found:
+            text = f"names {name}, which Linux alone has: ask memory.has(…), with a fall-back, and list the module"
+            yield module.violation(line, law, f"{text} in tools/check_architecture.py")
+    elif NAMES_LINUX[called] is None and not asks(module):
+        yield module.violation(1, law, "names what Linux alone has and asks for no capability")
+
+
 LAWS: tuple[Callable[[Module], Iterator[Violation]], ...] = (
     check_floors,
     check_imports,
@@ -314,6 +375,7 @@ LAWS: tuple[Callable[[Module], Iterator[Violation]], ...] = (
     check_import_effects,
     check_docstrings,
     check_length,
+    check_linux_only,
 )
 
 

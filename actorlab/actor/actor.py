@@ -8,23 +8,27 @@ not call `super().__init__()`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any, ClassVar, Self, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NoReturn, Self, TypeVar
 
 import pykka
 
-from ..errors import ActorDied
+from ..errors import ActorDied, NodeGone
 from ..message import NORMAL
 from . import current, pykka_actor
 from .behaviour import check_class
 from .cell import DEAD, ENDING, Cell
 from .future import Future
-from .lifecycle import StartRequest
+from .idle import receive_timeout_of, set_receive_timeout
+from .keeping import Snapshots, save_now
 from .mailbox import DEFAULT_MAILBOX, Mailbox
 from .placement import Placement
 from .ref import ActorRef, Inbox
+from .start_request import StartRequest
+from .stash import stash, unstash
 from .timers import Timer
 from .waiting import Killed
+from .work import continue_with
 
 T = TypeVar("T")
 B = TypeVar("B", bound="Actor")
@@ -35,7 +39,10 @@ class Actor(pykka.Actor):
 
     Class attributes say how it is run: `blocking` (its handlers block: it gets a thread of its own), `reply_errors`
     (exceptions that are answers, not crashes), `on_restart` (`"keep"` its queue over a crash, Akka's rule, or
-    `"drop"` it, OTP's), `redeliver` (how often a message that was in hand when the worker died is tried again).
+    `"drop"` it, OTP's), `redeliver` (how often a message that was in hand when the worker died is tried again),
+    `reentrant` (it takes its next message while a handler waits), `stash_capacity` (how many messages it may put
+    aside), `snapshots` (when and where its state is kept), `priorities` (of methods, by name, and of messages, by
+    class: larger numbers first, 0 unless told).
     """
 
     is_base: ClassVar[bool] = True
@@ -44,6 +51,10 @@ class Actor(pykka.Actor):
     reply_errors: ClassVar[tuple[type[BaseException], ...]] = ()
     on_restart: ClassVar[str] = "keep"
     redeliver: ClassVar[int] = 0
+    reentrant: ClassVar[bool] = False
+    snapshots: ClassVar[Snapshots | None] = None
+    stash_capacity: ClassVar[int] = 0
+    priorities: ClassVar[Mapping[str | type, int]] = {}
 
     _actorlab_cell: Cell | None = None
 
@@ -174,6 +185,37 @@ class Actor(pykka.Actor):
             extra.timers.discard(timer)
         return live
 
+    # -- between two messages -----------------------------------------------------------------------------------
+
+    def continue_with(self, term: Any) -> None:
+        """Have `handle_continue(term)` called after this handler (or `__init__`, `on_start`), before any message."""
+        continue_with(self._mine(), term)
+
+    def handle_continue(self, term: Any) -> Any:
+        """Do what `continue_with` left for now: a hook, plain or async. An exception is a handler's."""
+        raise NotImplementedError(f"{type(self).__name__} says continue_with({term!r}): define handle_continue(term)")
+
+    def save_snapshot(self) -> None:
+        """Keep this actor's state as it is now. Raises RuntimeError where its class does not say `snapshots`."""
+        save_now(self._mine())
+
+    def stash(self) -> NoReturn:
+        """Put the message in hand aside and end its handler: it waits until `unstash`. Raises StashFull."""
+        stash(current.cell_here() or self._mine())
+
+    def unstash(self) -> int:
+        """Put all that is aside back before the messages that wait, in order; return how many."""
+        return unstash(self._mine())
+
+    @property
+    def receive_timeout(self) -> float | None:
+        """After how many idle seconds a `Timeout` comes to `on_receive`, again and again; None: never."""
+        return receive_timeout_of(self._mine())
+
+    @receive_timeout.setter
+    def receive_timeout(self, after_s: float | None) -> None:
+        _in_kernel(self, set_receive_timeout, after_s)
+
     # -- Pykka's view -------------------------------------------------------------------------------------------
 
     @property
@@ -242,6 +284,8 @@ def _in_kernel(actor: Actor, function: Callable[..., T], *args: Any) -> T:
     kernel = cell.kernel
     if current.kernel_here() is kernel:
         return _act(actor, cell, function, args)
+    if kernel.runtime.closed:
+        raise NodeGone(cell.name, kernel.runtime.node_id)  # in a forked child: nobody would answer
     done: Future[T] = Future("the kernel")
 
     def do() -> None:

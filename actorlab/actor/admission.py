@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ActorDied, CallTimeout, MailboxFull
 from . import current
+from .backlog import Backlog
+from .cancelling import take_back
 from .cell import DEAD, IDLE, NO_MAIL, PARKED, Cell
 from .chain import LocalCall
-from .envelope import ASK, CALL, CAST, END, INFO, INIT, LAST_KIND, STOP, TELL, is_unbounded
+from .envelope import ASK, CALL, CAST, END, INFO, INIT, LAST_KIND, STOP, TELL, WORK, describe, is_unbounded
 from .future import Future
+from .mailbox import Mailbox
+from .priority import PriorityMail
+from .room import BRAKE, brake_of, fits, full_error, has_room, too_large
 from .waiting import give_way
+from .weight import WeighedMailbox, weigh_local
 
 if TYPE_CHECKING:
     from .scheduler import Kernel
-
-BRAKE = 64
-
 
 class Waiter:
     """Somebody at the door of a full mailbox. Claimed once: by admission, by refusal or by the deadline."""
@@ -35,6 +38,11 @@ class Waiter:
         self.future: Future[None] = Future(what)
         self._claim = [None]
         self.wheel: Any = None
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether somebody has decided."""
+        return not self._claim
 
     def claim(self) -> bool:
         """Whether the caller is the first to decide. From any thread (a pop is atomic)."""
@@ -67,13 +75,15 @@ class Admission:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
+        self._backlog = Backlog(kernel)
+        self.shedding = 0  # the soft limit of memory, while this worker is above it: nothing comes in from outside
 
     def open_mailbox(self, cell: Cell) -> deque[Any]:
         """Return the cell's mailbox, building it if it has none; the oldest empty ones are dropped for it."""
         mailbox = cell.mailbox
         if mailbox is NO_MAIL:
-            mailbox = cell.mailbox = deque()
-            cell.brake = min(BRAKE, cell.bounds.capacity)
+            mailbox = cell.mailbox = self._new_mailbox(cell, cell.bounds)
+            cell.brake = 0 if self.shedding else brake_of(cell.bounds)
             warm = self._kernel.warm
             warm.append(cell)
             if len(warm) > 4096:
@@ -84,6 +94,24 @@ class Admission:
                 elif old.phase != DEAD:
                     warm.append(old)
         return mailbox
+
+    def _new_mailbox(self, cell: Cell, bounds: Mailbox) -> deque[Any]:
+        if cell.behaviour.priorities:
+            return PriorityMail(cell.behaviour.priorities, self._kernel.handling.peek)
+        return deque() if bounds.max_bytes is None else WeighedMailbox(bounds.max_bytes, self._weigh)
+
+    def _weigh(self, envelope: Any) -> int:
+        return weigh_local(envelope) if envelope[0] <= LAST_KIND else self._kernel.handling.weigh(envelope)
+
+    def set_bounds(self, cell: Cell, bounds: Mailbox) -> None:
+        """The next incarnation may have other bounds than the last; what waits stays, even if it is too much."""
+        cell.bounds = bounds
+        plain = bounds.max_bytes is None and not cell.behaviour.priorities and type(cell.mailbox) is deque
+        if cell.mailbox is not NO_MAIL and not plain:
+            kept, cell.mailbox = cell.mailbox, self._new_mailbox(cell, bounds)
+            cell.mailbox.extend(kept)
+        closed = self.shedding or cell.mailbox is NO_MAIL or cell.more().waiting
+        cell.brake = 0 if closed else brake_of(bounds)
 
     def admit(self, cell: Cell, envelope: Any, waiter: Waiter | None) -> bool:
         """Take `envelope` in, or deal with it as the mailbox says. Return whether it was accepted now.
@@ -97,7 +125,12 @@ class Admission:
         extra = cell.extra
         capacity = cell.bounds.capacity
         depth = len(mailbox) if extra is None else len(mailbox) - extra.unbounded
-        if depth < capacity and (extra is None or not extra.waiting):
+        weighed = cell.bounds.max_bytes is not None
+        if weighed and extra is not None and extra.waiting:
+            self.refill(cell)  # whoever gave up had perhaps more to bring
+            depth = len(mailbox) - extra.unbounded
+            self._kernel.ready(cell)
+        if depth < capacity and (extra is None or not extra.waiting) and (not weighed or fits(cell, envelope)):
             mailbox.append(envelope)
             if depth + 1 == capacity:
                 self._kernel.lifecycle.say_full(cell, True)
@@ -106,6 +139,9 @@ class Admission:
                 waiter.future.reply(None)
             return True
         overflow = cell.bounds.overflow
+        if weighed and (heavy := too_large(cell, envelope)) is not None:
+            self.refuse(cell, envelope, waiter, heavy, "too_large")
+            return False
         if overflow == "block":
             extra = cell.more()
             if extra.waiting is None:
@@ -115,9 +151,12 @@ class Admission:
             if envelope[0] == CALL or envelope[0] == ASK:
                 envelope[-1].waiting_in = cell
             return False
-        full = MailboxFull(cell.name, capacity, overflow)
+        full = full_error(cell)
         if overflow == "drop_old":
-            self._drop_oldest(cell, full)
+            if depth >= capacity:
+                self._drop_oldest(cell, full)
+            while weighed and not fits(cell, envelope) and self._drop_oldest(cell, full):
+                pass
             mailbox.append(envelope)
             if waiter is not None and waiter.claim():
                 waiter.future.reply(None)
@@ -127,11 +166,12 @@ class Admission:
 
     def publish_depths(self) -> None:
         """Say how many wait at actors whose handlers wait; for the others, the end of an activation says it."""
-        set_depth = self._kernel.table.set_depth
+        table = self._kernel.table
         for cell in self._kernel.warm:
             if cell.phase == PARKED:
-                extra = cell.extra
-                set_depth(cell.word, len(cell.mailbox) - (extra.unbounded if extra is not None else 0))
+                gone = table.gone(cell.word)
+                table.set_depth(cell.word, cell.queued(), gone)
+        self._backlog.publish()
 
     def admit_stop(self, cell: Cell, record: Any) -> None:
         """Let a stop that came by a lane in: capacity does not bound it, but what waits outside came before it."""
@@ -149,10 +189,15 @@ class Admission:
         extra = cell.extra
         assert extra is not None and extra.waiting is not None
         waiting, mailbox, capacity = extra.waiting, cell.mailbox, cell.bounds.capacity
-        while waiting and len(mailbox) - extra.unbounded < capacity:
-            envelope, waiter = waiting.popleft()
+        weighed = cell.bounds.max_bytes is not None
+        while waiting:
+            envelope, waiter = waiting[0]
+            full = len(mailbox) - extra.unbounded >= capacity or (weighed and not fits(cell, envelope))
+            if full and (waiter is None or not waiter.is_claimed):  # else it gave up
+                break
+            waiting.popleft()
             if waiter is not None and not waiter.claim():
-                continue  # it gave up
+                continue
             mailbox.append(envelope)
             if is_unbounded(envelope):
                 extra.unbounded += 1
@@ -161,13 +206,22 @@ class Admission:
             if waiter is not None:
                 waiter.future.reply(None)
         if not waiting:
-            self._open_door(cell)
+            self.open_door(cell)
 
-    def _open_door(self, cell: Cell) -> None:
+    def open_door(self, cell: Cell) -> None:
         """Nobody waits outside any more: the fast paths may be used again."""
         cell.more().waiting = None
-        if cell.mailbox is not NO_MAIL:
-            cell.brake = min(BRAKE, cell.bounds.capacity)
+        if cell.mailbox is not NO_MAIL and not self.shedding:
+            cell.brake = brake_of(cell.bounds)
+
+    def shed(self, soft_bytes: int) -> None:
+        """Refuse what comes from other processes, until told 0: with their brakes on, all doors are passed slowly."""
+        self.shedding = soft_bytes
+        for cell in self._kernel.cells.values():
+            if soft_bytes or cell.mailbox is NO_MAIL or (cell.extra is not None and cell.extra.waiting):
+                cell.brake = 0
+            else:
+                cell.brake = brake_of(cell.bounds)
 
     def send(self, cell: Cell, envelope: Any) -> None:
         """Send from this kernel's own thread: parks the handler for room, or raises MailboxFull."""
@@ -178,7 +232,10 @@ class Admission:
         bounds = cell.bounds
         extra = cell.extra
         n = len(mailbox) if extra is None else len(mailbox) - extra.unbounded
-        if n < bounds.capacity and (extra is None or not extra.waiting):
+        weighed = bounds.max_bytes is not None
+        if weighed and (heavy := too_large(cell, envelope)) is not None:
+            raise heavy
+        if n < bounds.capacity and (extra is None or not extra.waiting) and (not weighed or fits(cell, envelope)):
             mailbox.append(envelope)
             if n + 1 == bounds.capacity:
                 kernel.lifecycle.say_full(cell, True)
@@ -187,7 +244,7 @@ class Admission:
                 give_way(kernel)
             return
         if bounds.overflow == "reject" or (bounds.overflow == "block" and cell is kernel.current):
-            raise MailboxFull(cell.name, bounds.capacity, bounds.overflow)
+            raise full_error(cell)
         if bounds.overflow != "block":
             self.admit(cell, envelope, None)
             return
@@ -195,7 +252,7 @@ class Admission:
             if envelope[0] == CALL or envelope[0] == ASK:
                 self.admit_question(cell, envelope)
                 return
-            raise MailboxFull(cell.name, bounds.capacity, bounds.overflow)
+            raise full_error(cell)
         waiter = Waiter(f"room in the mailbox of {cell.name}")
         self.admit(cell, envelope, waiter)
         self.wait_at_door(cell, waiter)
@@ -207,7 +264,7 @@ class Admission:
             waiter.future.get(timeout=limit_s if timeout_s is None else min(limit_s, timeout_s))
         except CallTimeout:
             if waiter.claim():
-                raise MailboxFull(cell.name, cell.bounds.capacity, cell.bounds.overflow) from None
+                raise full_error(cell) from None
             waiter.future.get(timeout=1.0)  # decided this very moment
 
     def send_from_outside(self, cell: Cell, envelope: Any, timeout_s: float | None = None) -> None:
@@ -216,9 +273,9 @@ class Admission:
         if cell.phase == DEAD:
             raise ActorDied(kernel.runtime.ref(cell.address).label, "noproc", "never")
         bounds = cell.bounds
-        if bounds.overflow == "block" and current.cell_here() is cell and len(cell.mailbox) >= bounds.capacity:
-            raise MailboxFull(cell.name, bounds.capacity, bounds.overflow)  # nobody else would make room
-        nearly_full = len(cell.mailbox) + len(kernel.inbox) + 1 >= bounds.capacity
+        if bounds.overflow == "block" and current.cell_here() is cell and not has_room(cell, envelope):
+            raise full_error(cell)  # nobody else would make room
+        nearly_full = bounds.max_bytes is not None or len(cell.mailbox) + len(kernel.inbox) + 1 >= bounds.capacity
         if not nearly_full or bounds.overflow.startswith("drop"):
             kernel.post(self.admit, cell, envelope, None)
             return
@@ -242,8 +299,8 @@ class Admission:
             if item[0][-1] is sink:
                 waiting.remove(item)  # type: ignore[union-attr]
                 if not waiting:
-                    self._open_door(cell)
-                sink.fail(MailboxFull(cell.name, cell.bounds.capacity, cell.bounds.overflow))
+                    self.open_door(cell)
+                sink.fail(full_error(cell))
                 return True
         return False
 
@@ -258,14 +315,24 @@ class Admission:
                 deadlines = self._kernel.deadlines
                 deadlines.add(sink, max(0.0, until - deadlines.now()))  # let in meanwhile: the rest of its own time
             return
-        sink.fail(CallTimeout(sink.what, sink.timeout_s or 0.0))
+        waits_for = sink.caller.more().waits_for
+        waited = waits_for >> 56 == self._kernel.home and take_back(self._kernel, waits_for, sink)
+        sink.fail(CallTimeout(sink.what, sink.timeout_s or 0.0, "never" if waited else "unknown"))
 
     # -- refusing ---------------------------------------------------------------------------------------------
 
-    def _drop_oldest(self, cell: Cell, full: MailboxFull) -> None:
-        """Make room by the oldest message; signals stay. A blocking actor's thread may be taking it meanwhile."""
+    def _drop_oldest(self, cell: Cell, full: MailboxFull) -> bool:
+        """Make room by the oldest message, if there is one; signals stay. A blocking actor's thread may take it first.
+        """
         mailbox = cell.mailbox
+        if isinstance(mailbox, PriorityMail):
+            try:
+                self.refuse(cell, mailbox.pop_least(), None, full, "dropped")
+            except IndexError:
+                return False
+            return True
         passed = []
+        dropped = False
         while mailbox:
             try:
                 envelope = mailbox.popleft()
@@ -273,9 +340,11 @@ class Admission:
                 break
             if (envelope[0] <= CALL or envelope[0] > LAST_KIND) and not is_unbounded(envelope):
                 self.refuse(cell, envelope, None, full, "dropped")
+                dropped = True
                 break
             passed.append(envelope)
         mailbox.extendleft(reversed(passed))
+        return dropped
 
     def refuse(self, cell: Cell, envelope: Any, waiter: Waiter | None, error: BaseException, reason: str) -> None:
         """Do not take `envelope`: tell whoever waits for it, and record a dead letter."""
@@ -290,10 +359,12 @@ class Admission:
             return
         if kind == INFO or kind == END:
             return  # signals are nobody's letters
+        if kind == WORK:
+            if envelope[3] is not None:
+                envelope[3].fail(error)
+            return
         if kind > LAST_KIND:
-            if not is_unbounded(envelope):
-                kernel.lifecycle.count_dead(cell)
-            kernel.handling.drop(envelope, reason, error)
+            kernel.handling.drop(envelope, reason, error, None if is_unbounded(envelope) else cell)
             return
         kernel.lifecycle.count_dead(cell)
         if waiter is not None:
@@ -315,30 +386,15 @@ class Admission:
                 break  # an abandoned blocking thread took it
             self.refuse(cell, envelope, None, error, reason)
         extra = cell.extra
+        if extra is not None:
+            extra.unbounded = 0
+            for envelope in extra.special.take_stash() if extra.special is not None else ():
+                self.refuse(cell, envelope, None, error, reason)
         if extra is not None and extra.waiting:
             waiting = extra.waiting
-            self._open_door(cell)
+            self.open_door(cell)
             for envelope, waiter in waiting:
                 if waiter is None or waiter.claim():
                     if waiter is not None:
                         waiter.future.fail(error)
                     self.refuse(cell, envelope, None, error, reason)
-
-
-def describe(envelope: Any) -> str:
-    """Say what a message was, for dead letters and crash reports."""
-    kind = envelope[0]
-    if kind == CALL or kind == CAST:
-        args = ", ".join([*map(_short, envelope[2]), *(f"{k}={_short(v)}" for k, v in envelope[3].items())])
-        return f"{'call' if kind == CALL else 'cast'} {envelope[1]}({args})"
-    if kind == STOP:
-        return "stop"
-    return f"{'ask' if kind == ASK else 'tell'} {_short(envelope[1])}" if len(envelope) > 1 else str(kind)
-
-
-def _short(value: Any) -> str:
-    try:
-        text = repr(value)
-    except Exception as error:
-        return f"<{type(value).__name__}, whose repr fails: {type(error).__name__}>"
-    return text if len(text) <= 60 else text[:57] + "…"

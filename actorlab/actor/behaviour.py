@@ -12,13 +12,15 @@ from typing import Any
 
 import pykka
 
-HOOKS = frozenset({"on_start", "on_receive", "on_stop", "on_failure", "on_exit"})
+HOOKS = frozenset(
+    {"handle_continue", "on_exit", "on_failure", "on_receive", "on_start", "on_stop", "restore", "snapshot"}
+)
 
 RESERVED = frozenset(
     {
         "ref", "node", "spawn", "link", "unlink", "monitor", "demonitor", "trap_exit", "exit", "send_after",
         "send_interval", "cancel", "exit_reason", "actor_ref", "actor_urn", "actor_inbox", "actor_stopped", "start",
-        "stop",
+        "stop", "continue_with", "receive_timeout", "save_snapshot", "stash", "unstash",
     }
 )  # fmt: skip
 
@@ -29,13 +31,18 @@ class Behaviour:
     __slots__ = (
         "blocking",
         "cls",
+        "indirect",
         "keep_mail",
+        "keeps_state",
         "label",
         "path",
+        "priorities",
         "public",
         "pykka_rule",
         "redeliver",
         "reply_errors",
+        "snapshots",
+        "stash_capacity",
         "supervisor",
     )  # fmt: skip
 
@@ -44,10 +51,15 @@ class Behaviour:
         self.label = cls.__name__
         self.path = f"{cls.__module__}:{cls.__qualname__}"
         self.blocking = bool(getattr(cls, "blocking", False))
+        self.indirect = self.blocking or bool(getattr(cls, "reentrant", False))  # never on a thread that it is lent
         self.pykka_rule = bool(getattr(cls, "pykka_rule", False))
         self.reply_errors: tuple[type[BaseException], ...] = tuple(getattr(cls, "reply_errors", ()))
         self.keep_mail = getattr(cls, "on_restart", "keep") == "keep"
+        self.keeps_state = callable(getattr(cls, "snapshot", None)) and callable(getattr(cls, "restore", None))
         self.redeliver = int(getattr(cls, "redeliver", 0))
+        self.snapshots: Any = getattr(cls, "snapshots", None)
+        self.stash_capacity = int(getattr(cls, "stash_capacity", 0))
+        self.priorities = dict(getattr(cls, "priorities", ()))
         self.supervisor = bool(getattr(cls, "is_supervisor", False))
         self.public: dict[str, Callable[..., Any]] = {}
         for base in reversed(cls.__mro__):
@@ -84,12 +96,27 @@ def _bound_late(name: str) -> Callable[..., Any]:
     return call
 
 
-_FORWARDER = _bound_late("").__code__
+def forwarder(method: Callable[..., Any], teller: Any, name: str) -> Callable[..., Any]:
+    """Return a method that also tells a trace what becomes of it."""
+
+    def call(obj: Any, *args: Any, **kwargs: Any) -> Any:
+        begun = teller.begin(name, args, kwargs)
+        try:
+            result = method(obj, *args, **kwargs)
+        except BaseException as error:
+            teller.raised(begun, error)
+            raise
+        return teller.returned(begun, result)
+
+    return call
+
+
+_FORWARDERS = (_bound_late("").__code__, forwarder(_bound_late, None, "").__code__)
 
 
 def is_forwarder(code: object) -> bool:
     """Whether a frame of `code` only passes a call on, so that arguments refused below it do not fit the method."""
-    return code is _FORWARDER
+    return code in _FORWARDERS
 
 
 def check_class(cls: type[Any]) -> None:
@@ -104,5 +131,30 @@ def check_class(cls: type[Any]) -> None:
     errors = cls.__dict__.get("reply_errors", ())
     if not isinstance(errors, tuple) or not all(isinstance(e, type) and issubclass(e, BaseException) for e in errors):
         raise TypeError(f"{cls.__qualname__}.reply_errors must be a tuple of exception classes, not {errors!r}")
+    _check_specialities(cls)
+    if callable(getattr(cls, "snapshot", None)) != callable(getattr(cls, "restore", None)):
+        missing = "restore(state)" if hasattr(cls, "snapshot") else "snapshot()"
+        raise TypeError(f"{cls.__qualname__} defines one of snapshot() and restore(state): define {missing} too")
     if cls.__dict__.get("on_restart", "keep") not in ("keep", "drop"):
         raise TypeError(f"{cls.__qualname__}.on_restart must be 'keep' or 'drop', not {cls.on_restart!r}")
+
+
+def _check_specialities(cls: type[Any]) -> None:
+    name = cls.__qualname__
+    capacity = getattr(cls, "stash_capacity", 0)
+    if type(capacity) is not int or not 0 <= capacity < 2**31:
+        raise TypeError(f"{name}.stash_capacity must be a whole number of messages, not {capacity!r}")
+    priorities = getattr(cls, "priorities", {})
+    try:
+        sound = all(isinstance(key, (str, type)) and type(value) is int for key, value in priorities.items())
+    except AttributeError:
+        sound = False
+    if not sound:
+        says = "must map names of methods and classes of messages to whole numbers, larger ones first"
+        raise TypeError(f"{name}.priorities {says}, not {priorities!r}")
+    if getattr(cls, "snapshots", None) is not None and not callable(getattr(cls, "snapshot", None)):
+        raise TypeError(f"{name} says snapshots: define snapshot() and restore(state), which take and give its state")
+    if getattr(cls, "reentrant", False):
+        for other, why in (("blocking", "has one thread"), ("redeliver", "may not handle a message twice")):
+            if getattr(cls, other, 0):
+                raise TypeError(f"{name} says both reentrant and {other}, and {why}: choose one")

@@ -16,6 +16,7 @@ from .mailbox import Mailbox
 if TYPE_CHECKING:
     from .behaviour import Behaviour
     from .scheduler import Kernel
+    from .special import Special
 
 # phases: what the kernel may do with the cell
 IDLE = 0  # nothing to do: a message makes it READY
@@ -43,13 +44,13 @@ class Extra:
     """The rarely needed part of a cell."""
 
     __slots__ = (
-        "ending", "greenlet", "links", "monitors", "name", "quiet", "reason", "stopped", "task", "thread", "timers",
-        "trap_exit", "unbounded", "waiting", "waits_for", "watching",
+        "born", "continues", "ending", "greenlet", "links", "monitors", "name", "quiet", "reason", "special", "stopped",
+        "task", "thread", "timers", "trap_exit", "unbounded", "waiting", "waits_for", "watching",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.name: str | None = None
-        self.links: set[int] | None = None
+        self.links: dict[int, int] | None = None  # address → epoch of its process
         self.monitors: dict[int, int] | None = None  # who watches us: monitor id → watcher
         self.watching: dict[int, int] | None = None  # whom we watch: monitor id → target
         self.timers: set[Any] | None = None
@@ -64,6 +65,9 @@ class Extra:
         self.greenlet: Any = None  # of the handler that is parked
         self.task: Any = None  # of the async handler under way
         self.thread: Any = None  # of a blocking actor
+        self.born: tuple[tuple[Any, ...], dict[str, Any]] | None = None  # its arguments, where it can be built anew
+        self.continues: list[Any] | None = None  # what its handlers left for right after them
+        self.special: Special | None = None
 
 
 class Cell:
@@ -92,12 +96,30 @@ class Cell:
         self.incarnation = 0
         self.extra: Extra | None = None
 
+    def __reduce__(self) -> Any:
+        raise TypeError("what a kernel keeps of an actor does not travel: send its reference")
+
     def more(self) -> Extra:
         """Return the rare part, building it if need be."""
         extra = self.extra
         if extra is None:
             extra = self.extra = Extra()
         return extra
+
+    def queued(self) -> int:
+        """Return how many messages wait in the mailbox; signals, which capacity does not count, are none.
+
+        Nor is a blocking actor's start, which lies there until its thread takes it; one too few while it does.
+        """
+        number = len(self.mailbox) - (self.extra.unbounded if self.extra is not None else 0)
+        if self.object is None and self.phase != HELD and self.behaviour.blocking:
+            number -= 1
+        return max(0, number)
+
+    @property
+    def main(self) -> Cell:
+        """The actor's own cell: this one, unless it is one message's of a reentrant actor."""
+        return self
 
     @property
     def name(self) -> str:

@@ -45,6 +45,12 @@ def cell_here() -> Cell | None:
     return here.cell
 
 
+def running_actor() -> Any:
+    """Return the actor object whose handler, hook or task runs here, or None."""
+    cell = cell_here()
+    return None if cell is None else cell.object
+
+
 def enter_blocking(cell: Cell | None) -> None:
     """Say that the calling thread now runs handlers of `cell` (None: no longer)."""
     here.cell = cell
@@ -56,6 +62,16 @@ def runtime_here() -> Any:
     if cell is not None:
         return cell.kernel.runtime
     return next(reversed(runtimes.values()), None)
+
+
+def runtime_of(node_id: str) -> Any:
+    """Return the part of a node that code in this thread belongs to, else this process's first; None: not of it."""
+    kernel = kernels.get(get_ident())
+    if kernel is None and here.cell is not None:
+        kernel = here.cell.kernel
+    if kernel is not None and kernel.runtime.node_id == node_id:
+        return kernel.runtime
+    return runtimes.get(node_id)
 
 
 def new_urn() -> str:

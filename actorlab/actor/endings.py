@@ -18,8 +18,14 @@ from ..errors import ActorDied, CallTimeout
 from ..message import KILLED, NOPROC, NORMAL
 from . import pykka_actor
 from .cell import DEAD, ENDING, HELD, IDLE, NO_MAIL, PARKED, READY, RUNNING, Cell, state_of
-from .envelope import END, INFO, STOP, is_unbounded
+from .envelope import END, INFO, STOP, WORK, is_unbounded
+from .following import end_following
 from .future import Future
+from .inspection import is_suspended, wake
+from .keeping import finish
+from .lazy_value import let_go
+from .reentry import abandon
+from .stash import hand_over
 from .waiting import Killed, greenlet_of, throw_out
 
 if TYPE_CHECKING:
@@ -57,6 +63,10 @@ class Endings:
         cell.more().unbounded += 1
         self._kernel.ready(cell)
 
+    def is_awaited(self, address: int) -> bool:
+        """Whether somebody waits for an actor's end."""
+        return address in self._ends
+
     def end_soon(self, cell: Cell, reason: Any, error: BaseException | None = None) -> None:
         """End an actor before its next message. From its own thread or the kernel's."""
         extra = cell.more()
@@ -75,6 +85,9 @@ class Endings:
         mailbox = self._kernel.admission.open_mailbox(cell)
         extra.unbounded += 1
         mailbox.appendleft((END, reason, error))
+        if is_suspended(cell):
+            wake(cell)
+            return
         if cell.phase == IDLE or (cell.phase == RUNNING and self._kernel.current is cell):
             if cell.phase == IDLE or error is not None:
                 cell.phase = READY
@@ -90,14 +103,16 @@ class Endings:
         extra = cell.more()
         task, waiting, thread = extra.task, greenlet_of(kernel, cell), extra.thread
         handling = not starting and cell.phase in (PARKED, RUNNING) and cell.object is not None
+        handling = handling and not is_suspended(cell)
         if handling and extra.ending and not any(envelope[0] == END for envelope in tuple(cell.mailbox)):
             handling = False  # its last hook, no message
         extra.ending = True
         extra.reason = reason
         sink, cell.sink = cell.sink, None
-        kernel.release_hand(cell)
-        if handling:
-            kernel.lifecycle.count_dead(cell)
+        if not handling:
+            kernel.release_hand(cell)
+        else:
+            kernel.handling.settle_hand(cell, failed=False)
             kernel.runtime.dead_letters.add(cell.name, cell.address, "the message in hand", "crashed_in_flight")
         # Whoever is still in its handler holds the old mailbox: emptied, it gives him nothing more to do.
         mailbox = cell.mailbox
@@ -143,6 +158,7 @@ class Endings:
                         self._kernel.lifecycle.wait_if_async(obj.on_failure(type(error), error, error.__traceback__))
                     else:
                         self._kernel.lifecycle.wait_if_async(obj.on_stop())
+                        finish(cell)
                 except Killed:
                     pass  # `kill` has buried it
                 except BaseException as hook_error:
@@ -185,6 +201,7 @@ class Endings:
             if not cell.behaviour.keep_mail:
                 error = ActorDied(cell.name, str(reason), "never")
                 kernel.admission.clear(cell, "dropped_on_restart", error)
+                kernel.table.set_depth(cell.word, 0)
             if not extra.quiet:
                 signal(cell.parent, ("child_exit", cell.parent, cell.address, cell.incarnation, reason))
             extra.quiet = False
@@ -198,18 +215,28 @@ class Endings:
         extra = cell.more()
         cell.phase = HELD
         self._kernel.table.set_state(cell.word, state_of(HELD))
-        if not cell.behaviour.supervisor and any(envelope[0] in (INFO, END) for envelope in cell.mailbox):
-            kept = [envelope for envelope in cell.mailbox if envelope[0] not in (INFO, END)]
+        own = (INFO, END, WORK)
+        if not cell.behaviour.supervisor and any(envelope[0] in own for envelope in cell.mailbox):
+            kept = [envelope for envelope in cell.mailbox if envelope[0] not in own]
+            for envelope in cell.mailbox:
+                if envelope[0] == WORK and envelope[3] is not None:
+                    envelope[3].fail(ActorDied(cell.name, str(extra.reason), "never"))
             cell.mailbox.clear()
             cell.mailbox.extend(kept)
         extra.unbounded = sum(map(is_unbounded, cell.mailbox))
         extra.trap_exit = extra.ending = False
-        self._kernel.table.set_depth(cell.word, len(cell.mailbox) - extra.unbounded)
+        aside = 0
+        if extra.special is not None:
+            hand_over(cell)
+            aside = extra.special.kept()
+        self._kernel.table.set_depth(cell.word, len(cell.mailbox) - extra.unbounded + aside)
 
     def part(self, cell: Cell, reason: Any) -> None:
-        """Let go of what ties an incarnation to others: its timers, links and monitors."""
+        """Let go of what ties an incarnation to others: its timers, links, monitors, lazy values, streams."""
         extra = cell.more()
         signal = self._kernel.runtime.signal
+        let_go(cell.address)
+        end_following(cell.address)
         if extra.timers:
             for timer in extra.timers:
                 timer.live = False
@@ -227,6 +254,13 @@ class Endings:
             for monitor, watcher in monitors.items():
                 signal(watcher, ("down", watcher, cell.address, monitor, reason))
         self._kernel.signals.social.discard(cell)
+        extra.continues = None
+        if extra.special is not None:
+            abandon(cell, extra.special.strands)
+            for number in extra.special.watches:
+                self._kernel.signals.unwatch(number)
+            extra.special.watches.clear()
+            extra.special.part()
 
     def release(self, address: int, reason: Any = NORMAL) -> None:
         """The supervisor will not restart it: the husk goes, its queue becomes dead letters."""
@@ -245,11 +279,14 @@ class Endings:
         cell.brake = 0
         kernel.runtime.ended(cell)
         kernel.admission.clear(cell, "stopped", ActorDied(cell.name, str(reason), "never"))
+        if extra.special is not None and extra.special.keeper is not None:
+            extra.special.keeper.drop()
         if extra.thread is not None:
             extra.thread.finish()
             extra.thread = None
         cell.mailbox = NO_MAIL
         kernel.cells.pop(cell.address, None)
+        kernel.words[cell.word] = cell.handled << 24  # it ends in the middle of an activation
         kernel.table.close_slot(cell.word)
         if extra.stopped is not None:
             extra.stopped.set()

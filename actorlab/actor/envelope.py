@@ -5,7 +5,7 @@ its kind, because a tuple is the cheapest thing Python can build:
 
     (TELL, message)   (CAST, method, args, kwargs)   (ASK, message, sink)   (CALL, method, args, kwargs, sink)
     (STOP, reason, sink | None)   (END, reason, error | None)   (INFO, message)
-    (INIT, request, sink)   (JOB, function, sink)
+    (INIT, request, sink)   (JOB, function, sink)   (WORK, step, what, sink | None)
 
 or a message still pickled in its lane, as the lane's reader handed it on: `(dest, corr, kind, flags, block, length)`.
 Its first item is an address, so it is above every kind; `corr >> 56` is the sender's process. A *sink* is where the
@@ -29,11 +29,12 @@ SIGNAL = 10  # exit, link, monitor: acted on by the kernel, never seen by the ac
 END = 11  # terminate now, ahead of the messages that wait; never travels
 INIT = 12  # build the actor; never travels
 JOB = 13  # work of the kernel's own that may park; never travels
+WORK = 14  # a step of the actor's own between two messages, `step(cell, runner)`; never travels
 
 LAST_KIND = 255
 """A first item above this is an address: the envelope lies in a lane."""
 
-UNBOUNDED = (STOP, INFO, END)
+UNBOUNDED = (STOP, INFO, END, WORK)
 
 
 def is_unbounded(envelope: Any) -> bool:
@@ -43,6 +44,35 @@ def is_unbounded(envelope: Any) -> bool:
     (True, False)
     """
     return (envelope[0] if envelope[0] <= LAST_KIND else envelope[2]) in UNBOUNDED
+
+def describe(envelope: Any) -> str:
+    """Say what a message was, for dead letters and crash reports."""
+    kind = envelope[0]
+    if kind == CALL or kind == CAST:
+        return f"{'call' if kind == CALL else 'cast'} {describe_call(*envelope[1:4])}"
+    if kind == STOP:
+        return "stop"
+    if kind == WORK:
+        return str(envelope[2])
+    return f"{'ask' if kind == ASK else 'tell'} {shorten(envelope[1])}" if len(envelope) > 1 else str(kind)
+
+
+def describe_call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """Say what a method call was.
+
+    >>> describe_call("add", (1,), {"to": "x"})
+    "add(1, to='x')"
+    """
+    return f"{name}({', '.join([*map(shorten, args), *(f'{k}={shorten(v)}' for k, v in kwargs.items())])})"
+
+
+def shorten(value: Any) -> str:
+    """Return a value's repr, 60 characters of it."""
+    try:
+        text = repr(value)
+    except Exception as error:
+        return f"<{type(value).__name__}, whose repr fails: {type(error).__name__}>"
+    return text if len(text) <= 60 else text[:57] + "…"
 
 
 Chain = tuple[int, ...]

@@ -7,7 +7,6 @@ handler's greenlet, blocks a foreign thread on a lock, and is refused where it w
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from _thread import allocate_lock
@@ -16,7 +15,8 @@ from typing import Any, Self, TypeVar, cast
 
 import pykka
 
-from ..errors import CallTimeout
+from ..errors import CallCancelled, CallTimeout
+from ..lean_asyncio import asyncio
 from . import current
 from .chain import begin_wait, end_wait
 from .envelope import Chain
@@ -39,6 +39,8 @@ class Future(pykka.Future[T]):
     """How many answers in this process came after their future had been settled or given up."""
     asked = -1
     """The process that the question went to, once it is on its way there; -1: none."""
+    runtime: Any = None
+    """The runtime through which the question went, if there is one."""
 
     def __init__(self, what: str = "a future", chain: Chain = ()) -> None:
         self._get_hook = None
@@ -148,6 +150,38 @@ class Future(pykka.Future[T]):
         # each time from where it was raised: asking again must not make the traceback longer
         raise self._outcome.with_traceback(self._traceback)
 
+    def cancel(self) -> bool:
+        """Give up: settle with CallCancelled, and take the question back. Return False if it was settled already.
+
+        A message that has not begun will not be handled (a dead letter `cancelled`), in whatever process it waits; a
+        handler that has begun goes on, and its answer is late. Whoever else waits for this future is told too.
+        """
+        if not self._settle(ERROR, CallCancelled(self.what)):
+            return False
+        if self.to and self.runtime is not None:
+            self.runtime.take_back(self, self.to)
+        for source in self._sources:
+            source.cancel()
+        return True
+
+    def abandon(self) -> None:
+        """The actor that waited for an answer is gone: unless others wait too, it is cancelled."""
+        if self.to and not self._waiters:
+            self.cancel()
+
+    def let_go(self) -> None:
+        """A task that awaited it was cancelled: once nobody holds it any more, its question is taken back.
+
+        Whoever still holds it may ask again.
+        """
+        if self.to and self.runtime is not None and not self.state:
+            self.runtime.loosen(self, self.to)
+
+    @property
+    def settles_by_itself(self) -> bool:
+        """Whether it gets an outcome without anybody asking: not so when a hook computes it."""
+        return self._get_hook is None or bool(self.state)
+
     def outcome(self) -> tuple[int, Any]:
         """Return (PENDING | VALUE | ERROR, value or exception) without waiting."""
         return self.state, self._outcome
@@ -220,6 +254,9 @@ class Future(pykka.Future[T]):
         self.on_settled(wake)
         try:
             yield from done.__await__()
+        except (asyncio.CancelledError, GeneratorExit):
+            self.let_go()
+            raise
         finally:
             self.forget(wake)
             if cell is not None:

@@ -32,6 +32,12 @@ class GoneRuntime:
     def forget(self, question: Any) -> None:
         pass  # nothing was asked
 
+    def take_back(self, question: Any, address: int) -> bool:
+        return False
+
+    def loosen(self, question: Any, address: int) -> None:
+        pass
+
     def __getattr__(self, name: str) -> Any:
         node_id = self.node_id
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from ..transport import BLOCK_SHIFT, FREE, MESSAGE_HEADER_BYTES, ONE_BLOCK_BYTES, RETURNED, WANT, loads
 from .cell import DEAD, PARKED, Cell
 from .chain import LocalCall
-from .envelope import ASK, CALL, CAST, END, INFO, INIT, JOB, LAST_KIND, STOP, TELL
+from .envelope import ASK, CALL, CAST, END, INFO, INIT, JOB, LAST_KIND, STOP, TELL, WORK
 from .pykka_messages import PYKKA_MESSAGES, answer_pykka
 from .waiting import undirect
+from .work import do_work
 
 if TYPE_CHECKING:
     from .runtime import Inlet
@@ -57,6 +58,11 @@ class Handling:
                 return False
             elif kind == JOB:
                 return _do_job(cell, envelope[1], envelope[2])
+            elif kind == WORK:
+                going_on = do_work(kernel, cell, envelope, me)
+                if me.gr_context is not None:
+                    me.gr_context = None
+                return going_on
             else:
                 if kind == INFO:
                     extra = cell.more()
@@ -91,7 +97,10 @@ class Handling:
         lanes = self._lanes
         assert lanes is not None
         envelope = lanes.open(cell, record)
-        going_on = envelope is None or self.handle(cell, envelope, me)
+        if envelope is None:
+            self.settle_hand(cell, failed=False)
+            return True
+        going_on = self.handle(cell, envelope, me)
         if going_on:
             self.release_hand(cell)
         return going_on
@@ -103,12 +112,54 @@ class Handling:
             cell.hand = 0
             assert self._lanes is not None
             self._lanes.free(hand - 1)
+            # crash: hand.freed
             self._kernel.words[cell.word] = cell.handled << 24
 
-    def drop(self, record: Any, reason: str, error: BaseException) -> None:
-        """Dead-letter a message that lies in a lane."""
+    def record_in_hand(self, cell: Cell) -> Any:
+        """Return the lane's record of the message in hand."""
         assert self._lanes is not None
-        self._lanes.drop(record, reason, error)
+        return self._lanes.record_at(cell.hand - 1)
+
+    def take_from_lane(self, cell: Cell, record: Any) -> Any:
+        """Take a message out of its lane before it is handled; return its envelope, None if it cannot be unpickled.
+
+        Killed before its block is free, it is the message in hand; after that it is gone, and never handled twice.
+        """
+        assert self._lanes is not None
+        cell.hand = (record[1] >> 56 << 16 | record[4]) + 1
+        self._kernel.words[cell.word] = cell.handled << 24 | cell.hand
+        envelope = self._lanes.open(cell, record)
+        if envelope is None:
+            self.settle_hand(cell, failed=False)
+        else:
+            self.release_hand(cell)
+        return envelope
+
+    def peek(self, record: Any) -> Any:
+        """Return the body of a message that stays in its lane; raise what unpickling it raises."""
+        assert self._lanes is not None
+        return self._lanes.peek(record)
+
+    def settle_hand(self, cell: Cell, *, failed: bool) -> None:
+        """The message in hand failed, or is a dead letter: count it and free its block as one (see `fate`)."""
+        hand, cell.hand = cell.hand, 0
+        if hand:
+            assert self._lanes is not None
+            self._lanes.settle(cell, hand, failed, in_hand=True)
+        elif failed:
+            self._kernel.table.count_failed(cell.word)
+        else:
+            self._kernel.lifecycle.count_dead(cell)
+
+    def drop(self, record: Any, reason: str, error: BaseException | None, cell: Cell | None = None) -> None:
+        """Dead-letter a message that lies in a lane, in the books of `cell`; without an error, nobody is told."""
+        assert self._lanes is not None
+        self._lanes.drop(record, reason, error, cell)
+
+    def weigh(self, record: Any) -> int:
+        """Return the bytes of a message that lies in a lane, or in a file of its own."""
+        assert self._lanes is not None
+        return self._lanes.weigh(record)
 
     def free(self, hand: int) -> None:
         """Give back the block of a message that was in hand."""

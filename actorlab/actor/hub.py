@@ -1,24 +1,24 @@
 """Hub: the loop of a kernel's thread; asyncio's selector on one side, run queue, lanes and timers on the other.
 
-Edge (epoll, a thread). The scheduler *is* the selector of its asyncio loop: when asyncio asks "what is ready?", the
-hub runs actors until nothing is, and only then sleeps. So a message costs no trip through asyncio, async handlers
-are ordinary tasks of an ordinary loop, and one epoll call waits for both. Actors run inside `select`; whatever they
-hand to the loop (tasks, timers) makes `select` return.
+Edge (system calls that wait, a thread). The scheduler *is* the selector of its asyncio loop: when asyncio asks "what
+is ready?", the hub runs actors until nothing is, and only then sleeps. So a message costs no trip through asyncio,
+async handlers are ordinary tasks of an ordinary loop, and one system call waits for both. Actors run inside `select`;
+whatever they hand to the loop (tasks, timers) makes `select` return.
 
 Sleeping: poll briefly while traffic is recent or an answer is due, offering the core now and then; then say
-"asleep", look once more, and sleep in epoll. An idle kernel costs no CPU.
+"asleep", look once more, and sleep in the selector. An idle kernel costs no CPU.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import select
 import selectors
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from .selector import Waker, make_selector
 
 if TYPE_CHECKING:
     from .scheduler import Kernel
@@ -31,64 +31,6 @@ POLL_NS = 60_000
 ANSWER_NS = 150_000  # what a sleeping process takes to answer: then our own wake-up is saved
 SWEEP_NS = 250_000
 LONGEST_SLEEP_S = 1.0
-MOST_EVENTS = 256
-
-
-class _Selector(selectors.BaseSelector):
-    """The asyncio loop's selector: whatever asyncio registers, plus our own wake-ups, in one epoll."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._inner = selectors.EpollSelector()
-        self._hub = hub
-        # the same epoll, without the way through selector keys: 5 µs less from a ring to the first message
-        self._epoll = select.epoll.fromfd(os.dup(self._inner.fileno()))
-        self._ours: dict[int, Callable[[], object]] = {}  # descriptor → how to make it unreadable
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._inner.register(fileobj, events, data)
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._inner.unregister(fileobj)
-
-    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._inner.modify(fileobj, events, data)
-
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        return self._inner.get_map()
-
-    def close(self) -> None:
-        self._epoll.close()
-        self._inner.close()
-
-    def watch(self, descriptor: int, clear: Callable[[], object]) -> None:
-        self._ours[descriptor] = clear
-        self._epoll.register(descriptor, select.EPOLLIN)
-
-    def unwatch(self, descriptor: int) -> None:
-        if self._ours.pop(descriptor, None) is not None:
-            self._epoll.unregister(descriptor)
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        return self._hub.turn(timeout)
-
-    def poll(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait in epoll; return asyncio's events, having consumed our own."""
-        events: list[tuple[selectors.SelectorKey, int]] = []
-        for descriptor, mask in self._epoll.poll(timeout, MOST_EVENTS):
-            clear = self._ours.get(descriptor)
-            if clear is not None:
-                try:
-                    clear()
-                except Exception:
-                    log.exception("a descriptor's callback fails")
-            elif descriptor in self._inner.get_map():  # else somebody before it in this list has closed it
-                ready = selectors.EVENT_READ if mask & ~select.EPOLLOUT else 0
-                if mask & ~select.EPOLLIN:
-                    ready |= selectors.EVENT_WRITE
-                key = self._inner.get_key(descriptor)
-                if ready & key.events:
-                    events.append((key, ready & key.events))
-        return events
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -112,14 +54,14 @@ class Hub:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        self._selector = _Selector(self)
+        self._selector = make_selector(self.turn)
         self.loop: _Loop = _Loop(self._selector)
-        self._eventfd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._waker = Waker()
         self._asleep = False
         self._last_work_ns = 0
         self._gap_ns = RECENT_NS * 10
         self._sweep_at = 0  # when timers and deadlines are looked at next, ns; at once after a sleep
-        self._selector.watch(self._eventfd, self._quieten)
+        self._selector.watch(self._waker.fileno(), self._waker.clear)
         self.rescues = 0
 
     def watch(self, descriptor: int, clear: Callable[[], object]) -> None:
@@ -146,10 +88,9 @@ class Hub:
                 self.loop.run_until_complete(self.loop.shutdown_asyncgens())
             finally:
                 asyncio.set_event_loop(None)
-                self._selector.unwatch(self._eventfd)
+                self._selector.unwatch(self._waker.fileno())
                 self.loop.close()
-                os.close(self._eventfd)
-                self._eventfd = -1
+                self._waker.close()
 
     def stop(self) -> None:
         """Have `run` return. From any thread."""
@@ -165,15 +106,9 @@ class Hub:
         if self._asleep:
             self._asleep = False
             try:
-                os.eventfd_write(self._eventfd, 1)
+                self._waker.ring()
             except OSError:
                 pass  # the hub has ended
-
-    def _quieten(self) -> None:
-        try:
-            os.eventfd_read(self._eventfd)
-        except BlockingIOError:
-            pass
 
     def turn(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         """Run actors until asyncio has something to do or `timeout` (s) has passed; return asyncio's events."""

@@ -9,52 +9,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from time import monotonic
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from ..errors import BadCall, CallError, CallTimeout, InitTimeout, NameTaken, StartError
+from ..errors import BadCall, CallError, CallTimeout, InitTimeout, StartError, WorkerShedding
 from ..ids import home_of
 from ..message import KILLED, NOPROC, NORMAL, Crashed, ExitReason, Ignore
-from . import pykka_actor
-from .admission import describe
-from .behaviour import Behaviour, is_forwarder
-from .cell import DEAD, ENDING, HELD, IDLE, NO_MAIL, PARKED, RUNNING, Cell, state_of
-from .envelope import CALL, CAST, INFO, INIT
-from .future import Future
+from . import pykka_actor, reentry
+from .bad_call import is_bad_call, why_bad
+from .behaviour import Behaviour
+from .cell import DEAD, ENDING, HELD, IDLE, PARKED, RUNNING, Cell, state_of
+from .envelope import CALL, CAST, INFO, INIT, describe
+from .keeping import keep
 from .mailbox import DEFAULT_MAILBOX, Mailbox
+from .room import check_bounds
+from .start_request import KernelJob, StartRequest
+from .stash import Stashed, put_aside
+from .streaming import PULL, pull
 from .tasks import run_to_end
 from .threads import BlockingThread
+from .timers import Chore
 from .waiting import Interrupted, Killed, lend
 
 if TYPE_CHECKING:
     from .scheduler import Kernel
     from .timers import Timer
-
-
-class StartRequest(NamedTuple):
-    """All a kernel needs to start an actor. `address` is set for a restart in the same place.
-
-    `parent` is the supervisor, `parent_epoch` which process of its slot it runs in. `name_patience_s`: how long to wait
-    for a name that is still somebody's who is on his way out.
-    """
-
-    actor: type[Any]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    name: Any = None  # a string, or one in a namespace
-    mailbox: Mailbox = DEFAULT_MAILBOX
-    parent: int = 0
-    init_timeout_s: float | None = 5.0
-    redeliver: int = 0
-    address: int = 0
-    link: int = 0
-    parent_epoch: int = 0
-    name_patience_s: float = 0.0
-
-
-class KernelJob:
-    """The class that work of the kernel's own shows in the books."""
 
 
 class Lifecycle:
@@ -83,7 +62,7 @@ class Lifecycle:
         places: dict[int, Cell] = {}
         try:
             for position, request in enumerate(requests):
-                if request.name is not None and not request.address:
+                if request.name is not None and not request.address and not request.metadata:
                     places[position] = self._prepare(request)
             rows = [(requests[position].name, cell.address) for position, cell in places.items()]
             named = self._kernel.runtime.register_many(rows)
@@ -106,7 +85,7 @@ class Lifecycle:
         if request.name is not None:
             if not named:
                 try:
-                    self._register(request, cell)
+                    kernel.runtime.register(request.name, cell.address, request.metadata, request.name_patience_s)
                 except BaseException:
                     self.give_back(cell)
                     raise
@@ -126,20 +105,6 @@ class Lifecycle:
             raise InitTimeout(cell.name, f"not ready within {request.init_timeout_s:g} s; it was killed") from None
         return address
 
-    def _register(self, request: StartRequest, cell: Cell) -> None:
-        end = monotonic() + request.name_patience_s
-        while True:
-            try:
-                self._kernel.runtime.register(request.name, cell.address)
-                return
-            except NameTaken:
-                if monotonic() > end:
-                    raise
-            try:
-                Future("a name that becomes free").get(timeout=0.01)
-            except CallTimeout:
-                pass
-
     def _prepare(self, request: StartRequest) -> Cell:
         kernel = self._kernel
         if request.parent and request.parent_epoch <= kernel.signals.died.get(home_of(request.parent), 0):
@@ -152,19 +117,22 @@ class Lifecycle:
                 kernel.table.set_incarnation(husk.word, husk.incarnation)
                 kernel.table.set_supervisor(husk.word, request.parent, request.parent_epoch)
                 husk.parent = request.parent
-                husk.bounds = request.mailbox
                 husk.behaviour = behaviour_of(request.actor)
+                kernel.admission.set_bounds(husk, request.mailbox)
                 extra = husk.more()
-                closed = husk.mailbox is NO_MAIL or extra.waiting
-                husk.brake = 0 if closed else min(64, husk.bounds.capacity)
                 extra.reason = extra.stopped = None
                 return husk
             raise StartError(request.actor.__name__, f"its place {request.address:#x} is taken")
+        if kernel.admission.shedding and not request.address:
+            soft_bytes = kernel.admission.shedding
+            why = f"worker {kernel.home} is above its soft limit of memory ({soft_bytes:,} bytes)"
+            raise WorkerShedding(request.actor.__name__, why)
         behaviour = behaviour_of(request.actor)
         bounds = request.mailbox
+        check_bounds(behaviour, bounds)
         address, word = kernel.table.open_slot(
             behaviour.path, bounds.capacity, bounds.overflow, bounds.timeout_s, request.parent, request.parent_epoch,
-            request.redeliver,
+            request.redeliver, bounds.max_bytes,
         )  # fmt: skip
         cell = Cell(kernel, address, word, behaviour, bounds)
         cell.parent = request.parent
@@ -186,7 +154,11 @@ class Lifecycle:
         except BaseException as error:
             self._not_started(cell, obj, sink, error)
             return False
+        if cell.behaviour.keeps_state:
+            cell.more().born = request.args, request.kwargs
         try:
+            if request.state is not None or cell.behaviour.snapshots is not None or request.snapshots is not None:
+                keep(cell, request)
             self.wait_if_async(obj.on_start())
         except BaseException as error:
             if not pykka_rule or isinstance(error, Ignore) or not isinstance(error, Exception):
@@ -212,7 +184,7 @@ class Lifecycle:
         reason: ExitReason
         if isinstance(error, Ignore):
             told, reason = None, NORMAL
-        elif cell.behaviour.pykka_rule:
+        elif cell.behaviour.pykka_rule or (cell.behaviour.supervisor and isinstance(error, StartError)):
             told, reason = error, crashed(error)
         else:
             told, reason = StartError(cell.name, f"{type(error).__name__}: {error}"), crashed(error)
@@ -249,16 +221,19 @@ class Lifecycle:
         kernel = self._kernel
         behaviour = cell.behaviour
         kind = envelope[0]
+        if error.__class__ is Stashed and put_aside(cell, envelope, sink):
+            return True
+        if cell.main is not cell:
+            cell = reentry.failed(cell)
         if isinstance(error, Interrupted):
             cell.sink = sink
             kernel.endings.kill(cell)
             return False
         if isinstance(error, Killed) or cell.object is None:
             return False  # `kill` has seen to everything
-        if kind in (CALL, CAST) and _is_bad_call(behaviour, envelope, error):
-            bad = BadCall(cell.name, _why_bad(envelope, error))
-            kernel.table.count_failed(cell.word)
-            kernel.release_hand(cell)
+        if kind in (CALL, CAST) and is_bad_call(behaviour, envelope, error):
+            bad = BadCall(cell.name, why_bad(envelope, error))
+            kernel.handling.settle_hand(cell, failed=True)
             if sink is not None:
                 sink.fail(bad)
             else:
@@ -266,16 +241,15 @@ class Lifecycle:
             return True
         if isinstance(error, CallError):
             error.delivery = "handled"  # of a call of the handler's own: to this caller it promises nothing
-        kernel.table.count_failed(cell.word)
+        # Killed from here on, before its caller is answered: whoever asked is told by his own process (settle_lost).
+        kernel.handling.settle_hand(cell, failed=True)
         if behaviour.pykka_rule:
-            kernel.release_hand(cell)
             return pykka_actor.handler_raised(cell, sink, error)
         answered = isinstance(error, behaviour.reply_errors)
         if not answered:
             kernel.endings.end_soon(cell, crashed(error), error)
         if sink is not None:
             sink.fail(error)
-        kernel.release_hand(cell)  # killed before it: the caller may hear twice, which is better than never
         if not answered or sink is None:
             kernel.runtime.crashed(cell, describe(envelope), error)
         return answered
@@ -299,11 +273,17 @@ class Lifecycle:
                 sink.reply(task.result())
         elif not self.failed(cell, envelope, sink, error) and not (extra.ending and cell.mailbox):
             return  # buried; what is only ending has its last hook to run
+        if cell.main is not cell:
+            reentry.done(cell)
+            return
         cell.phase = RUNNING
         kernel.settle_phase(cell)
 
-    def activate_blocking(self, cell: Cell) -> None:
-        """Let the thread of a blocking actor have its turn."""
+    def activate_indirect(self, cell: Cell, me: Any) -> None:
+        """Let the thread of a blocking actor have its turn, or begin with one message of a reentrant one."""
+        if not cell.behaviour.blocking:
+            reentry.activate(self._kernel, cell, me)
+            return
         thread = cell.more().thread
         if thread is None:
             thread = cell.more().thread = BlockingThread(cell)
@@ -324,7 +304,10 @@ class Lifecycle:
         cell = timer.cell
         if timer.interval_s is None and cell.extra is not None and cell.extra.timers is not None:
             cell.extra.timers.discard(timer)
-        self.inform(cell, timer.message)
+        if isinstance(timer.message, Chore):
+            timer.message.fire(cell)
+        else:
+            self.inform(cell, timer.message)
 
     def inform(self, cell: Cell, message: Any) -> None:
         """Put a message into a mailbox that capacity does not bound: Down, Exit, timers."""
@@ -372,6 +355,7 @@ def behaviour_of(actor: type[Any]) -> Behaviour:
     behaviour = actor.__dict__.get("behaviour_cache")
     if behaviour is None:
         behaviour = Behaviour(actor)
+        behaviour.public[PULL] = pull
         actor.behaviour_cache = behaviour
     return behaviour
 
@@ -379,18 +363,3 @@ def behaviour_of(actor: type[Any]) -> Behaviour:
 def crashed(error: BaseException) -> Crashed:
     """The exit reason of a handler that raised `error`."""
     return Crashed.by(error)
-
-
-def _is_bad_call(behaviour: Behaviour, envelope: Any, error: BaseException) -> bool:
-    if envelope[1] not in behaviour.public:
-        return True
-    # raised in the frame that calls the handler, not in the handler: the arguments do not fit it
-    trace = error.__traceback__
-    if not isinstance(error, TypeError) or trace is None:
-        return False
-    below = trace.tb_next
-    return below is None or (below.tb_next is None and is_forwarder(below.tb_frame.f_code))
-
-
-def _why_bad(envelope: Any, error: BaseException) -> str:
-    return str(error) if isinstance(error, TypeError) else f"no public method {envelope[1]!r}"

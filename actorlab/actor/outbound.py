@@ -12,7 +12,7 @@ from _thread import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ActorDied, BadCall, CallTimeout, MailboxFull
+from ..errors import ActorDied, BadCall, CallError, CallTimeout, MailboxFull
 from . import current
 from .admission import Waiter
 from .cell import ENDING
@@ -21,6 +21,7 @@ from .envelope import ASK, CALL, CAST, STOP, TELL, Chain
 from .future import Future
 from .pykka_messages import ActorStop
 from .remote_call import call_from_outside, call_out
+from .room import full_error, has_room
 from .waiting import refuse_to_wait
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _chain(ref: ActorRef[Any]) -> Chain:
 
 
 def _question(ref: ActorRef[Any], future: Future[Any], envelope: tuple[Any, ...], body: Any) -> Future[Any]:
-    future.to = ref.address
+    future.to, future.runtime = ref.address, ref.runtime
     try:
         _send(ref, envelope, body, future)
     except (ActorDied, BadCall, MailboxFull) as error:
@@ -93,10 +94,21 @@ def ask(ref: ActorRef[Any], message: Any, *, waits: bool) -> Future[Any]:
     return _question(ref, future, (ASK, message, future), (message, chain))
 
 
-def request(ref: ActorRef[Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
-    """Send a method call; the answer is a future."""
-    future: Future[Any] = Future(f"{name}() of {ref.path}")
+def request(
+    ref: ActorRef[Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any], future: Future[Any] | None = None
+) -> Future[Any]:
+    """Send a method call; the answer is a future, of the caller's making if he has one."""
+    if future is None:
+        future = Future(f"{name}() of {ref.path}")
     return _question(ref, future, (CALL, name, args, kwargs, future), (name, args, kwargs, ()))
+
+
+def request_with(future: Future[Any], ref: ActorRef[Any], name: str, args: tuple[Any, ...]) -> None:
+    """Send a method call whose answer settles `future`; an error of sending does, too."""
+    try:
+        request(ref, name, args, {}, future)
+    except CallError as error:
+        future.fail(error)
 
 
 def call(ref: ActorRef[Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any], timeout_s: float | None) -> Any:
@@ -127,8 +139,8 @@ def answer_of(ref: ActorRef[Any], future: Future[Any], left_s: float | None, tim
     except CallTimeout:
         if future.state:
             return future.get()  # it came this very moment, or it is the callee's own timeout
-        late = CallTimeout(future.what, timeout_s or 0.0)
-        ref.runtime.forget(future)
+        waited = ref.runtime.take_back(future, ref.address)
+        late = CallTimeout(future.what, timeout_s or 0.0, "never" if waited else "unknown")
         future.fail(late)
         raise late from None
 
@@ -165,10 +177,10 @@ async def send_async(ref: ActorRef[Any], message: Any) -> None:
         return
     if cell is None:
         raise ActorDied(str(ref), "noproc", "never")
-    if cell is current.cell_here() and cell.bounds.overflow == "block" and len(cell.mailbox) >= cell.bounds.capacity:
-        raise MailboxFull(cell.name, cell.bounds.capacity, cell.bounds.overflow)  # nobody else would make room
-    waiter = Waiter(f"room in the mailbox of {cell.name}")
     envelope: tuple[Any, ...] = (TELL, message)
+    if cell is current.cell_here() and cell.bounds.overflow == "block" and not has_room(cell, envelope):
+        raise full_error(cell)  # nobody else would make room
+    waiter = Waiter(f"room in the mailbox of {cell.name}")
     if ref.runtime.strict_messages:
         envelope = ref.runtime.copy_envelope(envelope)
     if get_ident() == kernel.ident:
@@ -180,7 +192,7 @@ async def send_async(ref: ActorRef[Any], message: Any) -> None:
         await asyncio.wait_for(_awaited(waiter.future), timeout_s)
     except TimeoutError:
         if waiter.claim():
-            raise MailboxFull(cell.name, cell.bounds.capacity, cell.bounds.overflow) from None
+            raise full_error(cell) from None
 
 
 async def _awaited(future: Future[Any]) -> Any:

@@ -24,6 +24,8 @@ from .gone import GoneRuntime
 from .proxy import Shell
 from .pykka_messages import ActorStop
 from .remote_call import call_from_outside, call_out
+from .stream import Streams
+from .system import System
 from .waiting import call as local_call
 
 if TYPE_CHECKING:
@@ -50,6 +52,10 @@ class ActorRef(pykka.ActorRef[A]):
         """`ref.call.method(…)`: send and wait for the answer, 5 s at most (`within` for another deadline)."""
         cast: A
         """`ref.cast.method(…)`: send, no answer."""
+        system: System
+        """`ref.system.get_state()` and its like: looking into it, and holding it up."""
+        stream: A
+        """`ref.stream.method(…)`: the items that a generator of the actor yields, in order, as a Stream."""
         request: Request[A]
         """`ref.request.method(…)` or `ref.request(Class.method, …)`: send; the answer is a Future."""
 
@@ -111,6 +117,11 @@ class ActorRef(pykka.ActorRef[A]):
         """Read its books from the node table: state, depth, handled, failed, dead-lettered. Asks nobody."""
         return self.runtime.statistics_of(self.address)
 
+    def load(self) -> int:
+        """How many messages it has to do, as far as the node table says: those that wait, and one in hand."""
+        load: int = self.runtime.table(self.home).load_reader(self.address)()
+        return load
+
     # -- actorlab's spelling ----------------------------------------------------------------------------------
 
     def __getattr__(self, name: str) -> Any:
@@ -119,6 +130,10 @@ class ActorRef(pykka.ActorRef[A]):
             facade: Any = Call(self, CALL_TIMEOUT_S)
         elif name == "cast":
             facade = Cast(self)
+        elif name == "stream":
+            facade = Streams(self, CALL_TIMEOUT_S)
+        elif name == "system":
+            facade = System(self)
         elif name == "request":
             facade = Request(self)
         else:
@@ -343,12 +358,18 @@ class Request(Generic[A_co]):
 
 
 class Within(Generic[A]):
-    """A reference with another deadline."""
+    """A reference with another deadline: of a call, or of each item of a stream."""
 
     __slots__ = ("call",)
 
     def __init__(self, ref: ActorRef[A], timeout_s: float | None) -> None:
         self.call: A = cast("A", Call(ref, timeout_s))
+
+    @property
+    def stream(self) -> A:
+        """`ref.within(30).stream.method(…)`: the deadline is each item's."""
+        call = cast("Call", self.call)
+        return cast("A", Streams(call._ref, call._timeout_s))
 
 
 def _public(ref: ActorRef[Any], name: str) -> None:
@@ -365,7 +386,8 @@ def _own_actor(what: str) -> Any:
 
 def revive(node_id: str, address: int, path: str) -> ActorRef[Any]:
     """Rebuild a reference that came by message. One of a node that is not here can be held, not used."""
-    runtime = current.runtimes.get(node_id)
+    runtime = current.runtime_of(node_id)
     if runtime is None:
         return ActorRef(GoneRuntime(node_id), address, path)
-    return runtime.ref_at(address, path)
+    ref: ActorRef[Any] = runtime.ref_at(address, path)
+    return ref

@@ -66,7 +66,7 @@ def call_out(
         extra.waits_for = 0
     except BaseException:
         sink.abandon()
-        runtime.forget(sink)
+        runtime.take_back(sink, to)
         raise
     result = sink.outcome
     sink.outcome = None
@@ -76,7 +76,7 @@ def call_out(
         sink.wheel = None
         calls.append(sink)
         return result
-    runtime.forget(sink)
+    runtime.take_back(sink, to)  # unless it was answered
     try:
         raise result
     finally:
@@ -94,7 +94,8 @@ class OutsideCall:
     asked = -1  # the process its question went to, if it went out
     waiting_in: Any = None
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self.what = what
         self._waiters: list[Callable[[], object]] = []
 
     def reply(self, value: Any) -> None:
@@ -147,7 +148,7 @@ def call_from_outside(
     """Call a method of an actor in another process and wait for its answer, from a thread that runs no actor."""
     end = None if timeout_s is None else monotonic() + timeout_s
     runtime, shortcut = ref.runtime, ref.shortcut
-    sink, body = OutsideCall(), (name, args, kwargs, ())
+    sink, body = OutsideCall(name), (name, args, kwargs, ())
     try:
         if shortcut is None or not shortcut(CALL, body, sink):
             runtime.send(ref, CALL, body, sink, timeout_s)
@@ -158,7 +159,7 @@ def call_from_outside(
             if not latch.acquire(timeout=-1 if end is None else max(0.0, end - monotonic())) and not sink.state:
                 raise CallTimeout(f"{name}() of {ref.path}", timeout_s or 0.0)
     except BaseException as error:
-        runtime.forget(sink)
+        runtime.take_back(sink, ref.address)
         if not sink.state:
             sink.fail(error)  # an answer that comes after all is counted and dropped (P6)
         raise

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from .cell import Cell
     from .dead_letters import DeadLetters
     from .future import Future
-    from .lifecycle import StartRequest
     from .ref import ActorRef
     from .scheduler import Kernel
+    from .start_request import StartRequest
 
 
 class Table(Protocol):
@@ -56,14 +56,31 @@ class Inlet(Protocol):
     def open(self, cell: Cell, record: Any) -> Any:
         """Unpickle the message that a lane's record stands for; return its envelope, None if it cannot be."""
 
+    def weigh(self, record: Any) -> int:
+        """Return the bytes of a message that a lane's record stands for; a stop weighs nothing."""
+
+    def record_at(self, hand: int) -> Any:
+        """Return the record of a message that lies in a lane: `hand` is `sender's process << 16 | block`."""
+
+    def peek(self, record: Any) -> Any:
+        """Unpickle the body of a message that stays where it is; raise what that raises."""
+
     def room_for(self, sender: int) -> None:
         """A block was freed and `sender` waits for one."""
+
+    def epoch_of(self, home: int) -> int:
+        """Return which process of the slot of `home` it is now: they are counted."""
 
     def free(self, hand: int) -> None:
         """Give a block back to its sender: `hand` is `sender's process << 16 | block`."""
 
-    def drop(self, record: Any, reason: str, error: BaseException) -> None:
-        """Dead-letter a message unhandled: tell its caller, if any, and free its block."""
+    def settle(self, cell: Cell, hand: int, failed: bool, in_hand: bool) -> None:
+        """Count a message of a lane as failed or as a dead letter of `cell`, and free its block, as one."""
+
+    def drop(self, record: Any, reason: str, error: BaseException | None, cell: Cell | None = None) -> None:
+        """Dead-letter a message unhandled: tell its caller, if any (not without an error), and free its block.
+
+        It is counted, if it is a cell's."""
 
 
 class Runtime(Protocol):
@@ -76,6 +93,7 @@ class Runtime(Protocol):
     kernels: dict[int, Kernel]
     dead_letters: DeadLetters
     strict_messages: bool
+    closed: bool
 
     def table(self, home: int) -> Any:
         """Return the node table of `home`."""
@@ -108,6 +126,15 @@ class Runtime(Protocol):
     def forget(self, question: Any) -> None:
         """Nobody waits for this answer any more."""
 
+    def take_back(self, question: Any, address: int) -> bool:
+        """Forget a question to the actor at `address`, and have it not handled if it has not begun.
+
+        Return whether that is certain already; of what is elsewhere nothing is.
+        """
+
+    def loosen(self, question: Any, address: int) -> None:
+        """Take back a question to the actor at `address` as soon as nobody holds the future that it is."""
+
     def signal(self, address: int, signal: tuple[Any, ...]) -> None:
         """Send a signal to the kernel of `address`; never waits, never fails."""
 
@@ -126,8 +153,8 @@ class Runtime(Protocol):
     def start_from(self, cell: Cell, request: StartRequest, placement: Any) -> ActorRef[Any]:
         """Start an actor from a handler of `cell`, beside it unless told otherwise."""
 
-    def register(self, name: str, address: int, metadata: Any = None) -> None:
-        """Register a name; parks or blocks. Raises NameTaken."""
+    def register(self, name: str, address: int, metadata: Any = None, patience_s: float = 0.0) -> None:
+        """Register a name; parks or blocks. Raises NameTaken, after `patience_s` at the earliest."""
 
     def register_many(self, rows: list[tuple[Any, int]]) -> list[bool]:
         """Register names for new actors of one kernel; return for each whether it has its name. Parks or blocks."""

@@ -73,6 +73,7 @@ class Kernel:
         self.timers = Timers(time.monotonic)
         self.deadlines = Deadlines(time.monotonic)
         self.inlet = inlet
+        self.lanes = inlet if inlet is not None else lanes
         self.hub_greenlet: Any = None
         self.hub: Hub = Hub(self)
         self.admission: Admission = Admission(self)
@@ -83,11 +84,12 @@ class Kernel:
         self.words = self.table.words
         self.depths = self.table.u32
         self.depth_offset = self.table.depth_offset
-        self.handling: Handling = Handling(self, inlet if inlet is not None else lanes)
+        self.handling: Handling = Handling(self, self.lanes)
         self.handle = self.handling.handle
         self.from_lane = self.handling.from_lane
         self.release_hand = self.handling.release_hand
         self.stopping = False
+        self.snapshots: Any = None  # where they are kept, if this is all of its node
         self.running = False
         self._started = Event()
 
@@ -233,8 +235,8 @@ class Kernel:
         if cell.phase != READY:
             return
         behaviour = cell.behaviour
-        if behaviour.blocking:
-            self.lifecycle.activate_blocking(cell)
+        if behaviour.indirect:
+            self.lifecycle.activate_indirect(cell, me)
             return
         cell.phase = RUNNING
         self.current = cell
@@ -310,10 +312,15 @@ class Kernel:
             elif depth < cell.bounds.capacity:
                 self.lifecycle.say_full(cell, False)
             depth -= extra.unbounded
+            if extra.special is not None:
+                depth += extra.special.settled()
+                self.words[cell.word] = cell.handled << 24
+                self.table.set_depth(cell.word, depth)  # what is aside waits, though the mailbox be empty
         word = cell.word
         self.words[word] = cell.handled << 24
         self.depths[word * 2 + self.depth_offset] = depth
         if mailbox:
+            self.table.note_gone(word)
             cell.phase = READY
             self.runq.append(cell)
         elif cell.phase == RUNNING:

@@ -11,10 +11,12 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from ..message import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, Down, Exit
+from .cancelling import take_back_remote
 from .cell import DEAD, HELD, Cell
 from .endings import ChildExit
 from .envelope import INFO
 from .future import Future
+from .streaming import close_stream
 
 if TYPE_CHECKING:
     from .scheduler import Kernel
@@ -34,19 +36,24 @@ class Signals:
 
     def link(self, cell: Cell, other: int) -> None:
         """Link both ways."""
-        extra = cell.more()
+        extra, runtime = cell.more(), self._kernel.runtime
         if extra.links is None:
-            extra.links = set()
+            extra.links = {}
         if other not in extra.links and other != cell.address:
-            extra.links.add(other)
+            extra.links[other] = self._epoch_of(other)
             self.social.add(cell)
-            self._kernel.runtime.signal(other, ("link", other, cell.address))
+            runtime.signal(other, ("link", other, cell.address, runtime.epoch))
+
+    def _epoch_of(self, other: int) -> int:
+        """Return which process of its slot another actor lives in now: with the one before it, it did not die."""
+        lanes = self._kernel.lanes
+        return 0 if lanes is None or other >> 56 == self._kernel.home else lanes.epoch_of(other >> 56)
 
     def unlink(self, cell: Cell, other: int) -> None:
         """Take a link back, both ways."""
         extra = cell.extra
         if extra is not None and extra.links and other in extra.links:
-            extra.links.discard(other)
+            del extra.links[other]
             self._kernel.runtime.signal(other, ("unlink", other, cell.address))
 
     def monitor(self, cell: Cell, target: int) -> int:
@@ -54,11 +61,15 @@ class Signals:
         extra = cell.more()
         if extra.watching is None:
             extra.watching = {}
-        number = self._kernel.home << 48 | next(self._monitor_ids)
+        number = self._number(target)
         extra.watching[number] = target
         self.social.add(cell)
         self._kernel.runtime.signal(target, ("monitor", target, cell.address, number))
         return number
+
+    def _number(self, target: int) -> int:
+        """Return the number of a new monitor; its upper part is the epoch of the target's process."""
+        return self._epoch_of(target) << 56 | self._kernel.home << 48 | next(self._monitor_ids)
 
     def demonitor(self, cell: Cell, number: int) -> None:
         """Stop watching; a Down that has not been handled yet will not be."""
@@ -72,6 +83,14 @@ class Signals:
                 cell.mailbox.remove(envelope)
                 cell.more().unbounded -= 1
                 return
+
+    def next_number(self) -> int:
+        """Return the number of a monitor that nobody has: for whoever goes on where this kernel ends."""
+        return next(self._monitor_ids)
+
+    def number_from(self, number: int) -> None:
+        """Number our monitors from here on."""
+        self._monitor_ids = count(number)
 
     def signal(self, signal: tuple[Any, ...]) -> None:
         """Act on a signal that arrived for an actor of this kernel."""
@@ -111,18 +130,22 @@ class Signals:
             else:
                 extra = cell.more()
                 if extra.links is None:
-                    extra.links = set()
-                extra.links.add(signal[2])
+                    extra.links = {}
+                extra.links[signal[2]] = signal[3]
                 self.social.add(cell)
+        elif operation == "stream_close":
+            close_stream(self._kernel, to, signal[2])
+        elif operation == "cancel":
+            take_back_remote(self._kernel, to, signal[2])
         elif operation == "unlink" and cell is not None and cell.extra is not None and cell.extra.links:
-            cell.extra.links.discard(signal[2])
+            cell.extra.links.pop(signal[2], None)
 
     def _exit_signal(self, cell: Cell, source: int, reason: Any, mode: str) -> None:
         extra = cell.more()
         if mode == "link":
             if extra.links is None or source not in extra.links:
                 return  # unlinked meanwhile
-            extra.links.discard(source)
+            del extra.links[source]
         if mode == "exit" and reason == KILL:
             self._kernel.endings.kill(cell, KILLED)
         elif extra.trap_exit:
@@ -144,13 +167,20 @@ class Signals:
             return  # demonitored, or delivered already when the target's worker died
         self._kernel.lifecycle.inform(cell, Down(kernel.runtime.ref(target), reason, number))
 
-    def watch_from_outside(self, target: int, future: Future[Any]) -> None:
-        """Settle `future` with the Down of `target`: what `node.monitor` does."""
+    def unwatch(self, number: int) -> None:
+        """Take back `watch_from_outside`."""
+        target, _ = self._outside.pop(number, (0, None))
+        if target:
+            self._kernel.runtime.signal(target, ("demonitor", target, number))
+
+    def watch_from_outside(self, target: int, future: Future[Any]) -> int:
+        """Settle `future` with the Down of `target`: what `node.monitor` does. Return the monitor's number."""
         kernel = self._kernel
-        number = kernel.home << 48 | next(self._monitor_ids)
+        number = self._number(target)
         self._outside[number] = (target, future)
         nobody = kernel.home << 56
         kernel.runtime.signal(target, ("monitor", target, nobody, number))
+        return number
 
     def orphans_of(self, home: int, reason: Any, epoch: int) -> None:
         """End the children of supervisors that lived in `home` in that epoch or before: whoever restarts a supervisor
@@ -173,18 +203,21 @@ class Signals:
             kernel.submit(lambda: stop_child(address, ORPHAN_GRACE_S), Future("the end of an orphan"))
 
     def home_died(self, home: int, reason: Any, epoch: int) -> None:
-        """All actors of `home` died at once: deliver the Downs and exits they can no longer send."""
+        """All actors of `home` died at once: deliver the Downs and exits they can no longer send.
+
+        Of those in that epoch of its process or before: we may hear of it when its successor has actors already.
+        """
         self.orphans_of(home, reason, epoch)
         for cell in tuple(self.social):
             extra = cell.extra
             if extra is None or cell.phase == DEAD:
                 continue
             for number, target in tuple((extra.watching or {}).items()):
-                if target >> 56 == home:
+                if target >> 56 == home and number >> 56 <= epoch:
                     self._down(cell, target, number, reason)
-            for other in tuple(extra.links or ()):
-                if other >> 56 == home:
+            for other, lived in tuple((extra.links or {}).items()):
+                if other >> 56 == home and lived <= epoch:
                     self._exit_signal(cell, other, reason, "link")
         for number, (target, _) in tuple(self._outside.items()):
-            if target >> 56 == home:
+            if target >> 56 == home and number >> 56 <= epoch:
                 self._down(None, target, number, reason)

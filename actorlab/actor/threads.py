@@ -7,13 +7,16 @@ not messages: the thread takes messages from the mailbox itself until it is empt
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from greenlet import getcurrent
 
 from . import current
+from .cancelling import write_off
 from .cell import RUNNING
+from .envelope import ASK, CALL
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -26,16 +29,20 @@ class BlockingThread:
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
-        self._turns: SimpleQueue[bool] = SimpleQueue()
+        self._turns: SimpleQueue[bool | Callable[[], object]] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._abandoned = False
 
     def activate(self) -> None:
         """Handle what is in the mailbox. From the kernel's thread; the cell is PARKED until the kernel is told."""
+        self.have_done(True)
+
+    def have_done(self, turn: Callable[[], object] | bool) -> None:
+        """Have `turn()` called in this thread, when it is done with what it was given before. It must not raise."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=f"actorlab {self._cell.name}", daemon=True)
             self._thread.start()
-        self._turns.put(True)
+        self._turns.put(turn)
 
     def finish(self) -> None:
         """End the thread after what it does now."""
@@ -54,7 +61,10 @@ class BlockingThread:
         kernel = cell.kernel
         current.enter_blocking(cell)
         me = getcurrent()
-        while self._turns.get() and not self._is_abandoned():
+        while (turn := self._turns.get()) and not self._is_abandoned():
+            if turn is not True:
+                turn()
+                continue
             going_on = True
             mailbox = cell.mailbox
             for _ in range(BURST):
@@ -62,6 +72,9 @@ class BlockingThread:
                     envelope = mailbox.popleft()
                 except IndexError:
                     break  # nothing more, or taken away by `kill`
+                if (envelope[0] == CALL or envelope[0] == ASK) and envelope[-1].state:
+                    write_off(cell, envelope)
+                    continue
                 going_on = kernel.handle(cell, envelope, me)
                 if me.gr_context is not None:
                     me.gr_context = None

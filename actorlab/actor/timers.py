@@ -27,6 +27,19 @@ class Timer:
         self.interval_s = interval_s
         self.live = True
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a timer is its actor's: it does not travel")
+
+
+class Chore:
+    """A timer's message that is no message: something the kernel does for its actor."""
+
+    __slots__ = ()
+
+    def fire(self, cell: Any) -> None:
+        """The timer is due. In the kernel's thread."""
+        raise NotImplementedError
+
 
 class Timers:
     """Messages to come, in order of time; equal times in the order they were set."""

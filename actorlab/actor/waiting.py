@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from greenlet import getcurrent, greenlet
 
 from ..errors import BadCall, BlockingCall, CallTimeout
+from .cancelling import take_back
 from .cell import PARKED, READY, RUNNING, Cell
 from .chain import LocalCall, begin_wait, deadlock, end_wait, refuse_cycle
 from .envelope import CALL
@@ -96,6 +97,10 @@ def wait_for(kernel: Kernel, future: Future[Any], timeout_s: float | None) -> No
             waiter.woken = False
             if not future.state:
                 park(kernel)
+    except Killed:
+        future.forget(waiter.wake)
+        future.abandon()
+        raise
     finally:
         waiter.done()
         future.forget(waiter.wake)
@@ -136,7 +141,7 @@ def call(
         sink.greenlet, sink.caller, sink.timeout_s, sink.what = me, caller, timeout_s, name
     else:
         sink = LocalCall(me, caller, timeout_s, name)
-    if not cell.phase and kernel.handovers and not behaviour.blocking:  # IDLE
+    if not cell.phase and kernel.handovers and not behaviour.indirect:  # IDLE
         kernel.handovers -= 1
         sink.direct = True
         cell.phase = RUNNING
@@ -179,7 +184,7 @@ def call(
                 kernel.deadlines.add(sink, timeout_s)
             extra = caller.more()
             extra.waits_for = cell.address
-            _park_until_answered(kernel, sink)
+            _park_until_answered(kernel, sink, cell.address)
             extra.waits_for = 0
     if sink.state == 1:
         return sink.outcome
@@ -190,13 +195,14 @@ def call(
         del error  # or the frame and the exception keep each other until the next collection
 
 
-def _park_until_answered(kernel: Kernel, sink: LocalCall) -> None:
+def _park_until_answered(kernel: Kernel, sink: LocalCall, to: int) -> None:
     try:
         while not sink.state:
             sink.parked = True
             park(kernel)
     except BaseException:
         sink.abandon()
+        take_back(kernel, to, sink)
         raise
 
 
@@ -219,7 +225,7 @@ def lend(kernel: Kernel, cell: Cell, envelope: tuple[Any, ...], timeout_s: float
         kernel.runq.append(cell)
         if timeout_s is not None:
             kernel.deadlines.add(sink, timeout_s)
-        _park_until_answered(kernel, sink)
+        _park_until_answered(kernel, sink, cell.address)
     else:
         sink.direct = True
         cell.phase = RUNNING

@@ -4,7 +4,8 @@
 """
 
 from .explain import explain
+from .json_schema import json_schema
 from .load import Config, Job, load
 from .tree import OutlineRow, outline
 
-__all__ = ["Config", "Job", "OutlineRow", "explain", "load", "outline"]
+__all__ = ["Config", "Job", "OutlineRow", "explain", "json_schema", "load", "outline"]

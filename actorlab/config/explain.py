@@ -15,15 +15,22 @@ from .schema import (
     ACTOR,
     BACKOFF,
     COPY,
+    DATASET,
     DYNAMIC,
     JOB,
     MAILBOX,
+    MEMORY,
     NESTED,
     NODE,
     PARTITION,
+    POOL,
+    RECYCLE,
     REGISTRY,
+    SNAPSHOTS,
     SUPERVISOR,
+    WORKER,
     Children,
+    Named,
     Table,
 )
 
@@ -32,7 +39,8 @@ _NOTHING = object()
 
 def explain() -> str:
     """Return the whole reference."""
-    tables = (NODE, REGISTRY, MAILBOX, SUPERVISOR, BACKOFF, ACTOR, NESTED, DYNAMIC, PARTITION, COPY, JOB)
+    shared = (NODE, REGISTRY, MEMORY, RECYCLE, WORKER, MAILBOX, SNAPSHOTS, POOL, DATASET)
+    tables = (*shared, SUPERVISOR, BACKOFF, ACTOR, NESTED, DYNAMIC, PARTITION, COPY, JOB)
     return "\n\n".join("\n".join(_explain(table)) for table in tables)
 
 
@@ -44,6 +52,8 @@ def _explain(table: Table) -> Iterator[str]:
         yield f"  {key.name}: {key.help}"
         if isinstance(key.type, Table):
             yield f"      a table; see [{key.type.where}]"
+        elif isinstance(key.type, Named):
+            yield f"      tables by name; see [{key.type.table.where}]"
         elif key.type is Children:
             yield f"      [[{place}.{key.name}]]" if table is SUPERVISOR else "      tables like these"
         else:

@@ -7,6 +7,7 @@ placements) can add what they find to the same list. msgspec judges each value; 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args, get_origin
@@ -14,7 +15,8 @@ from typing import Any, Literal, cast, get_args, get_origin
 import msgspec
 from msgspec import inspect
 
-from .schema import CHILD_TABLES, FILE, Children, Table
+from .overlay import FromEnvironment
+from .schema import CHILD_TABLES, FILE, Children, Named, Table
 from .suggest import did_you_mean
 from .values import Kind
 
@@ -74,6 +76,8 @@ def describe(of: Any) -> str:
     """
     if isinstance(of, Table):
         return f"a table ([{of.where}])"
+    if isinstance(of, Named):
+        return f"tables by name ([{of.table.where}])"
     if of is Children:
         return "an array of tables"
     if get_origin(of) is Literal:  # msgspec would sort the words
@@ -115,6 +119,14 @@ def _read_table(table: Table, raw: dict[str, Any], path: str, problems: Problems
             problems.add(given.at(name), f"unknown key{_advice(table, name)}")
         elif key.type is Children:
             given.values[key.parameter] = list(_read_children(value, given.at(name), problems))
+        elif isinstance(key.type, Named):
+            if not isinstance(value, dict) or not all(isinstance(entry, dict) for entry in value.values()):
+                problems.add(given.at(name), f"must be {describe(key.type)}, not {value!r}")
+                continue
+            given.values[key.parameter] = {
+                entry: _read_table(key.type.table, raw_entry, f"{given.at(name)}.{entry}", problems)
+                for entry, raw_entry in value.items()
+            }
         elif isinstance(key.type, Table):
             if isinstance(value, dict):
                 given.values[key.parameter] = _read_table(key.type, value, given.at(name), problems)
@@ -153,6 +165,8 @@ def _read_value(of: Any, raw: object) -> Any:
     try:
         value = msgspec.convert(raw, of, dec_hook=_decode)
     except msgspec.ValidationError as refusal:
+        if isinstance(raw, FromEnvironment) and (scalar := _scalar(raw)) is not None:
+            return _read_value(of, scalar)
         if isinstance(of, type) and issubclass(of, Kind):
             raise ValueError(str(refusal)) from None
         words = get_args(of) if get_origin(of) is Literal else ()
@@ -161,6 +175,15 @@ def _read_value(of: Any, raw: object) -> Any:
             raise ValueError(f"must be {describe(of)}; item {i + 1} is {cast(list[object], raw)[i]!r}") from None
         raise ValueError(f"must be {describe(of)}, not {raw!r}{did_you_mean(raw, words)}") from None
     return value.value if isinstance(value, Kind) else value
+
+
+def _scalar(text: str) -> int | float | bool | None:
+    """Return the number or truth value that a variable's text stands for in TOML, or None."""
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, KeyError):
+        return None
+    return value if isinstance(value, (int, float)) else None
 
 
 def _decode(kind: type[Any], raw: object) -> Kind:
@@ -172,7 +195,8 @@ def _decode(kind: type[Any], raw: object) -> Kind:
 def _advice(table: Table, name: str) -> str:
     """Return what the writer of an unknown key probably meant."""
     if table is FILE:
-        homes = [other.where for other in (key.type for key in FILE.keys) if other.key(name)]
+        tables = [key.type for key in FILE.keys if isinstance(key.type, Table)]
+        homes = [other.where for other in tables if other.key(name)]
         if homes:
             return f"; it belongs in [{homes[0]}]"
     elif table in CHILD_TABLES.values():

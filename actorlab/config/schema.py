@@ -12,9 +12,21 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from ..actor import Mailbox, Overflow
+from ..actor import Mailbox, Overflow, Snapshots
 from ..ids import MAX_INDEX, MAX_WORKERS
-from ..node import LogLevel, NodeOptions, RegistryBackend, RegistryOptions
+from ..memory import DatasetSettings, PoolBackend, PoolSettings
+from ..node import (
+    Freeze,
+    LogLevel,
+    MemoryLimits,
+    NodeOptions,
+    OnSoft,
+    OnStuck,
+    RecycleOptions,
+    RegistryOptions,
+    StartMethod,
+    WorkerOptions,
+)
 from ..supervision import (
     AutoShutdown,
     Backoff,
@@ -26,7 +38,7 @@ from ..supervision import (
     Supervisor,
 )
 from ..transport import MAX_BLOCKS, MIN_BLOCKS
-from .values import Duration, Place, Shutdown, Size, Target
+from .values import Backend, CpuSets, Duration, Place, Shutdown, Size, Store, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,13 @@ class Table:
         return tuple(key.name for key in self.keys)
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The type of a key that holds tables by names which the file chooses: `[node.pools.corpus]`."""
+
+    table: Table
+
+
 class Children:
     """The type of a key that holds an array of child tables; an entry's `type` says which of CHILD_TABLES it is."""
 
@@ -79,18 +98,97 @@ MAILBOX = Table(
         Key("capacity", whole(1, 2**31 - 1), "messages that may wait, the one in hand not counted"),
         Key("overflow", Overflow, "one more: its sender waits, is refused, or it or the oldest is dropped"),
         Key("timeout", Duration, "how long a sender waits for room before MailboxFull", "timeout_s"),
+        Key("max_bytes", Size, "what the messages that wait may weigh together; no bound unless given"),
     ),
     Mailbox,
+)
+
+SNAPSHOTS = Table(
+    "snapshots",
+    "When an actor's state is kept, and where; what is not given is its class's, which has snapshot() and restore().",
+    (
+        Key("every", whole(1), "after so many messages"),
+        Key("interval", Duration, "after so long, if there was a message in it", "interval_s"),
+        Key("store", Store, "'node': over restarts of the actor; a database or a folder: by name, over those of nodes"),
+    ),
+    Snapshots,
 )
 
 REGISTRY = Table(
     "node.registry",
     "How names find actors.",
     (
-        Key("backend", RegistryBackend, "'shared': read by every process from memory; 'local': one process only"),
+        Key(
+            "backend",
+            Backend,
+            "'shared': read by every process from memory; 'local': one process only; or your own, module:attribute",
+        ),
         Key("partitions", whole(1, 256), "parts by hash of the name, each with one owner"),
+        Key("index", list[Text], "the keys of names' metadata by which actors can be selected"),
     ),
     RegistryOptions,
+)
+
+MEMORY = Table(
+    "node.memory",
+    "How much memory of its own a worker may take: anonymous memory, not what it shares.",
+    (
+        Key("soft", Size, "above it the worker is named, and shed if on_soft says so", "soft_bytes"),
+        Key("hard", Size, "above it the worker is killed, and replaced", "hard_bytes"),
+        Key("on_soft", OnSoft, "'warn': say so; 'shed': also refuse messages and actors from outside until it is less"),
+    ),
+    MemoryLimits,
+)
+
+DATASET = Table(
+    "node.pools.NAME.datasets.DATASET",
+    "What holds for one dataset of a pool.",
+    (
+        Key("max_bytes", Size, "the most it may take of the pool"),
+        Key("keep_last", whole(1), "published versions that are kept, the current one included"),
+    ),
+    DatasetSettings,
+)
+
+POOL = Table(
+    "node.pools.NAME",
+    "A context pool: data that all actors share, one copy for the node; it is made when it is first asked for.",
+    (
+        Key("max_bytes", Size, "the most it may hold, what was dropped and is still mapped included"),
+        Key("keep_last", whole(1), "versions of a published dataset that are kept, the current one included"),
+        Key("evict", bool, "make room by removing old versions that nobody holds, the least recently taken first"),
+        Key("cold_after", Duration, "compress what is not current and was not held for so long", "cold_after_s"),
+        Key("backend", PoolBackend, "'shm': the node's directory; 'memfd': no file system; 'file': see directory"),
+        Key("directory", Text, "where a 'file' pool lies, on a disk with room"),
+        Key("persist", bool, "keep a 'file' pool when the node ends; the next one checks and adopts it"),
+        Key("datasets", Named(DATASET), "limits of single datasets"),
+    ),
+    PoolSettings,
+)
+
+RECYCLE = Table(
+    "node.recycle",
+    "When a fresh process takes a worker's place, its actors and their queues over; beside that, by hand.",
+    (
+        Key("max_age", Duration, "after so long; never unless given", "max_age_s"),
+        Key("max_messages", whole(1), "after so many messages handled; never unless given"),
+        Key("timeout", Duration, "how long handlers that are under way may take to end", "timeout_s"),
+        Key("on_stuck", OnStuck, "'refuse': else the worker stays; 'restart': else supervised ones are restarted"),
+        Key("retry", Duration, "when it is tried again after it was refused", "retry_s"),
+    ),
+    RecycleOptions,
+)
+
+WORKER = Table(
+    "node.worker",
+    "What each worker process is given of its machine; {worker} in a text stands for its number.",
+    (
+        Key("cpus", CpuSets, "'any', 'each' (one a worker, in turn), or those of worker 1, of 2, …"),
+        Key("nice", whole(-20, 19), "its priority: more is less; below 0 takes privilege"),
+        Key("environment", dict[str, str], "variables laid over those of the user's process"),
+        Key("directory", Text, "its working directory, an absolute path"),
+    ),
+    WorkerOptions,
 )
 
 NODE = Table(
@@ -100,12 +198,16 @@ NODE = Table(
         Key("name", Text, "its name for `actorlab status` and the like; one is made up unless given"),
         Key("workers", whole(0, MAX_WORKERS), "worker processes; 0: all actors in this process; default: one a CPU"),
         Key("spares", whole(0, 16), "warm processes that take a dead worker's place at once"),
+        Key("start_method", StartMethod, "how workers are made: 'auto', 'forkserver', 'spawn'; 'fork' of this process"),
         Key("mailbox", MAILBOX, "bounds of every mailbox whose child does not give its own"),
         Key("registry", REGISTRY, "how names find actors"),
+        Key("memory", MEMORY, "limits of each worker's own memory"),
+        Key("recycle", RECYCLE, "when fresh processes take workers' places"),
+        Key("worker", WORKER, "what each worker process is given of its machine"),
         Key("strict_messages", bool, "pickle messages within a worker too, so that nothing mutable is shared"),
         Key("preload", list[Text], "modules imported once, before workers are forked, and shared by them"),
         Key("preload_tree", bool, "whether the modules of the tree's actors are preloaded too, if they let themselves"),
-        Key("runtime_dir", Text, "where shared files live; default $ACTORLAB_RUNTIME_DIR, else /dev/shm"),
+        Key("runtime_dir", Text, "where shared files live; default $ACTORLAB_RUNTIME_DIR, else /dev/shm or $TMPDIR"),
         Key(
             "lane_blocks",
             whole(MIN_BLOCKS, MAX_BLOCKS),
@@ -113,6 +215,7 @@ NODE = Table(
         ),
         Key("max_actors", whole(1, MAX_INDEX), "actors a worker can host"),
         Key("max_message_bytes", Size, "larger messages are refused"),
+        Key("slab_bytes", Size, "memory a process keeps for large messages under way; 0: each has a file of its own"),
         Key("call_timeout", Duration, "how long a call waits for its answer unless told", "call_timeout_s"),
         Key("start_timeout", Duration, "how long a worker may take until it is ready", "start_timeout_s"),
         Key("stop_timeout", Duration, "how long an ordered stop may take before it is brutal", "stop_timeout_s"),
@@ -124,6 +227,8 @@ NODE = Table(
             Annotated[list[int], Meta(min_length=3, max_length=3)],
             "thresholds of workers' garbage collection",
         ),
+        Key("gc_freeze", Freeze, "what it never looks at: 'start': what was imported before; 'growth': actors too"),
+        Key("pools", Named(POOL), "settings of context pools by name"),
         Key("log_level", LogLevel, "what workers log reaches this process's logging from this level on"),
     ),
     NodeOptions,
@@ -156,6 +261,8 @@ _AS_A_CHILD = (
 )
 _TYPE = Key("type", Literal["actor", "supervisor", "dynamic", "partition"], "what it is; 'actor' unless said")
 _NAME = Key("name", Text, "unique among its siblings; by default the class's, in snake_case")
+_AFTER = Key("after", list[Text], "siblings that are started before it, and stopped after it")
+_METADATA = Key("metadata", dict[str, Any], "what the name says of the actor: by it others can select it")
 _PLACEMENT = Key("placement", Place, "in which process it lives")
 _START = Key("start", Target, "the actor class to import; importing runs that module's code", required=True)
 _ARGUMENTS = (
@@ -166,6 +273,7 @@ _CHILDREN = "supervisor.children"
 
 _HOSTED = (
     Key("mailbox", MAILBOX, "bounds of its mailbox"),
+    Key("snapshots", SNAPSHOTS, "when its state is kept, and where"),
     Key("init_timeout", Duration, "how long __init__ and on_start may take", "init_timeout_s"),
     Key("redeliver", whole(0, 1000), "how often a message that was in hand at a crash is tried again"),
 )
@@ -173,7 +281,7 @@ _HOSTED = (
 ACTOR = Table(
     _CHILDREN,
     "A child that is an actor.",
-    (_TYPE, _NAME, _START, *_ARGUMENTS, *_AS_A_CHILD, _PLACEMENT, *_HOSTED),
+    (_TYPE, _NAME, _AFTER, _METADATA, _START, *_ARGUMENTS, *_AS_A_CHILD, _PLACEMENT, *_HOSTED),
     ChildSpec,
 )
 COPY = Table("copies", "What holds for each copy.", (*_AS_A_CHILD[:2], _PLACEMENT, *_HOSTED), ChildSpec)
@@ -183,6 +291,7 @@ DYNAMIC = Table(
     (
         _TYPE,
         _NAME,
+        _AFTER,
         *_SUPERVISING[1:],
         Key("max_children", whole(0), "one more is refused; no limit unless given"),
         *_AS_A_CHILD,
@@ -196,6 +305,7 @@ PARTITION = Table(
     (
         _TYPE,
         _NAME,
+        _AFTER,
         _START,
         *_ARGUMENTS,
         Key("partitions", whole(1, 65_536), "how many copies", required=True),
@@ -213,11 +323,12 @@ NESTED = Table(
     (
         _TYPE,
         _NAME,
+        _AFTER,
         *_SUPERVISING,
         _AUTO_SHUTDOWN,
         *_AS_A_CHILD,
         _PLACEMENT,
-        Key("children", Children, "its children, started in this order and stopped in the reverse"),
+        Key("children", Children, "its children, started in this order (but for `after`) and stopped in the reverse"),
     ),
     Supervisor,
 )
@@ -231,7 +342,7 @@ SUPERVISOR = Table(
         *_SUPERVISING,
         _AUTO_SHUTDOWN,
         _PLACEMENT,
-        Key("children", Children, "its children, started in this order and stopped in the reverse"),
+        Key("children", Children, "its children, started in this order (but for `after`) and stopped in the reverse"),
     ),
     Supervisor,
 )
@@ -249,6 +360,8 @@ FILE = Table(
     "",
     "A configuration file.",
     (
+        Key("include", list[Text], "files that this one is laid over; their paths are relative to it"),
+        Key("environment", list[Text], "the variables that texts may name, as in '${REGION}' or '${REGION:-eu}'"),
         Key("node", NODE, NODE.help),
         Key("supervisor", SUPERVISOR, SUPERVISOR.help),
         Key("job", JOB, JOB.help),

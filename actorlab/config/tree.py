@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 import pykka
 
-from ..actor import Beside, ByHash, Mailbox
+from ..actor import Beside, ByHash, Mailbox, Snapshots, check_place
 from ..errors import SpecError
-from ..supervision import Backoff, ChildSpec, DynamicSupervisor, PartitionSupervisor, Spec, Supervisor
+from ..supervision import Backoff, ChildSpec, DynamicSupervisor, PartitionSupervisor, Spec, Supervisor, snake_case
 from .read import Given, Problems
 from .resolve import resolve_actor
 from .schema import ACTOR, COPY, DYNAMIC, PARTITION
@@ -55,13 +55,36 @@ class TreeBuilder:
     def supervisor(self, given: Given) -> Supervisor | None:
         """Return the specification of a `[supervisor]` or of a nested one; None if it has a problem anywhere below."""
         values = self._plain(given)
-        tables: list[Given] = values.pop("children", [])
+        tables = self._in_order(values.pop("children", []))
         specs = [self._child(child) for child in tables]
         fit = [self._fits(child, tables[:i], given) for i, child in enumerate(tables)]
         if not all(fit) or any(spec is None for spec in specs):
             construct(Supervisor, given, values, self._problems)  # for what else is wrong with it
             return None
         return construct(Supervisor, given, {**values, "children": specs}, self._problems)
+
+    def _in_order(self, tables: list[Given]) -> list[Given]:
+        """Return the children as they are to be started: in the file's order, each behind those it is `after`."""
+        ids: dict[str, Given] = {}
+        for child in tables:
+            called = child.values.get("name") or _class_name(child)
+            ids[child.path if called in ids else called] = child
+        waits: dict[str, list[str]] = {}
+        for name, child in ids.items():
+            waits[name] = child.values.get("after", [])
+            for other in waits[name]:
+                if other not in ids:
+                    known = f"its siblings are {', '.join(ids)}"
+                    self._problems.add(child.at("after"), f"{other!r} is none; {known}{did_you_mean(other, ids)}")
+        started: dict[str, Given] = {}
+        while len(started) < len(ids):
+            ready = [n for n in ids if n not in started and all(o in started or o not in ids for o in waits[n])]
+            if not ready:
+                cycle = _cycle({name: others for name, others in waits.items() if name not in started})
+                self._problems.add(ids[cycle[0]].at("after"), f"closes a cycle: {' after '.join(cycle)}")
+                return tables
+            started[ready[0]] = ids[ready[0]]
+        return list(started.values())
 
     def _fits(self, child: Given, earlier: list[Given], supervisor: Given) -> bool:
         """Whether a child goes together with its supervisor and those before it; also asked of one that has no spec."""
@@ -95,6 +118,8 @@ class TreeBuilder:
     def _actor(self, given: Given) -> ChildSpec | None:
         values = self._plain(given)
         actor = self._start(given, values)
+        if actor is None:
+            values.pop("snapshots", None)  # nobody knows whether it goes with them
         # a class that could not be imported must not hide what else is wrong
         spec = construct(ChildSpec, given, {**values, "actor": actor or pykka.Actor}, self._problems)
         return None if actor is None else spec
@@ -104,8 +129,11 @@ class TreeBuilder:
         number = values.get("with_partition")
         actor = self._start(given, values, () if number is None else (number,))
         copies: Given = values.pop("copies", Given(COPY, given.at("copies")))
+        plain = self._plain(copies)
+        if actor is None:
+            plain.pop("snapshots", None)
         arguments: dict[str, Any] = {name: values.pop(name) for name in ("args", "kwargs") if name in values}
-        each = {**self._plain(copies), **arguments, "actor": actor or pykka.Actor}
+        each = {**plain, **arguments, "actor": actor or pykka.Actor}
         values["actor"] = construct(ChildSpec, copies, each, self._problems)
         if values["actor"] is None or "partitions" not in values:
             return None
@@ -116,7 +144,8 @@ class TreeBuilder:
         """Return the values as parameters: nested tables as what they stand for; placements looked at."""
         values = dict(given.values)
         values.pop("type", None)
-        for name, make in (("mailbox", Mailbox), ("backoff", Backoff)):
+        values.pop("after", None)
+        for name, make in (("mailbox", Mailbox), ("backoff", Backoff), ("snapshots", _snapshots)):
             if name in values:
                 nested: Given = values.pop(name)
                 if (made := construct(make, nested, nested.values, self._problems)) is not None:
@@ -148,6 +177,30 @@ class TreeBuilder:
         return actor
 
 
+def _snapshots(**values: Any) -> Snapshots:
+    """Return a rule for snapshots whose store can be kept where it says."""
+    rule = Snapshots(**values)
+    if rule.store is not None and rule.by_name:
+        check_place(rule.store)
+    return rule
+
+
+def _class_name(child: Given) -> str:
+    """Return what a child without a name is called: its class, in snake_case; its path if it has none."""
+    target = child.values.get("start")
+    return snake_case(str(target).rpartition(":")[2].rpartition(".")[2]) if target else child.path
+
+
+def _cycle(waits: dict[str, list[str]]) -> list[str]:
+    """Return names that wait for each other in a ring, the first again at the end; there is one among these."""
+    path = [next(iter(waits))]
+    while True:
+        following = next(other for other in waits[path[-1]] if other in waits)
+        if following in path:
+            return [*path[path.index(following) :], following]
+        path.append(following)
+
+
 @dataclass(frozen=True, slots=True)
 class OutlineRow:
     """A line of a tree that does not run yet."""
@@ -159,6 +212,7 @@ class OutlineRow:
     shutdown: str
     placement: str
     mailbox: str
+    snapshots: str = ""
 
 
 def outline(spec: Spec, name: str | None = None, depth: int = 0) -> Iterator[OutlineRow]:
@@ -168,7 +222,8 @@ def outline(spec: Spec, name: str | None = None, depth: int = 0) -> Iterator[Out
     placement = _show_placement(spec.placement)
     if isinstance(spec, ChildSpec):
         bounds = f"{spec.mailbox.capacity:,} {spec.mailbox.overflow}" if spec.mailbox else "the node's"
-        yield OutlineRow(depth, called, spec.actor.__qualname__, spec.restart, shutdown, placement, bounds)
+        kept = _show_snapshots(spec.rule)
+        yield OutlineRow(depth, called, spec.actor.__qualname__, spec.restart, shutdown, placement, bounds, kept)
         return
     kind = {Supervisor: "supervisor", DynamicSupervisor: "dynamic", PartitionSupervisor: "partition"}[type(spec)]
     strategy = f"{spec.strategy}, {spec.max_restarts} in {spec.max_seconds:g} s"
@@ -178,6 +233,14 @@ def outline(spec: Spec, name: str | None = None, depth: int = 0) -> Iterator[Out
         return
     for child_id, child in zip(spec.ids, spec.children, strict=True):
         yield from outline(child, child_id, depth + 1)
+
+
+def _show_snapshots(rule: Snapshots | None) -> str:
+    if rule is None:
+        return ""
+    when = [f"every {rule.every:,}"] if rule.every is not None else []
+    when += [f"every {rule.interval_s:g} s"] if rule.interval_s is not None else []
+    return f"{', '.join(when) or 'at stop'} in {rule.store if rule.by_name else 'the node'}"
 
 
 def _show_placement(placement: object) -> str:

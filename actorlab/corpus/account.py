@@ -12,9 +12,16 @@ from dataclasses import dataclass
 
 import psutil
 
+from ..memory import has
 
-def pss_bytes(pids: Iterable[int]) -> int:
-    """Return the proportional set sizes of these processes, added; one that is gone counts nothing. A few ms each."""
+
+def pss_bytes(pids: Iterable[int]) -> int | None:
+    """Return the proportional set sizes of these processes, added; one that is gone counts nothing. A few ms each.
+
+    None where the system does not tell.
+    """
+    if not has("proc"):
+        return None
     total = 0
     for pid in pids:
         try:

@@ -2,6 +2,7 @@
 
 Edge (a thread, signals); used by job.py. Only processes that the node says are its workers are killed, through a
 pidfd that is opened before the node is asked again, so a number that was given to a stranger meanwhile is never hit.
+Without pidfds the start time is looked at before and after instead.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol
+
+from ..memory import has, start_time_of
 
 
 class WorkerProcess(Protocol):
@@ -59,13 +62,33 @@ class Chaos:
         if not workers:
             return False
         victim = self._random.choice(workers)
+        if not (self._kill(victim) if has("pidfd") else self._kill_by_number(victim)):
+            return False
+        self.kills += 1
+        self._on_kill(victim)
+        return True
+
+    def _is_worker(self, pid: int) -> bool:
+        return any(worker.pid == pid for worker in self._workers())
+
+    def _kill_by_number(self, victim: WorkerProcess) -> bool:
+        started = start_time_of(victim.pid)
+        if started is None or not self._is_worker(victim.pid) or start_time_of(victim.pid) != started:
+            return False
+        try:
+            os.kill(victim.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def _kill(self, victim: WorkerProcess) -> bool:
         try:
             process = os.pidfd_open(victim.pid)
         except OSError:
             return False
         try:
             # the pidfd holds whatever has the number now; that it is still the worker, only the node can say
-            if all(worker.pid != victim.pid for worker in self._workers()):
+            if not self._is_worker(victim.pid):
                 return False
             if select.select([process], [], [], 0)[0]:
                 return False  # dead already, and its node has not noticed yet
@@ -74,8 +97,6 @@ class Chaos:
             return False
         finally:
             os.close(process)
-        self.kills += 1
-        self._on_kill(victim)
         return True
 
     def _run(self) -> None:

@@ -28,9 +28,11 @@ def worker_pids(node: Node) -> list[int]:
 
 
 class Session:
-    """One run's questions. `before_bytes`: the workers' PSS before the team was started."""
+    """One run's questions. `before_bytes`: the workers' PSS before the team was started, None where nobody tells."""
 
-    def __init__(self, node: Node, wanted: JobOptions, report: Report, index: Indexed, before_bytes: int) -> None:
+    def __init__(
+        self, node: Node, wanted: JobOptions, report: Report, index: Indexed, before_bytes: int | None
+    ) -> None:
         self._node, self._wanted, self._report = node, wanted, report
         self._index, self._before_bytes = index, before_bytes
         self._times_s: list[float] = []
@@ -57,7 +59,10 @@ class Session:
         self._report_times()
         self._report_restarts(self._restarts() - restarts_before, chaos.kills if chaos else 0, identical)
         cost = cost or self._cost()
-        self._report.event("memory", str(cost), shared_bytes=cost.shared_bytes, copied_bytes=cost.copied_bytes)
+        if cost is None:
+            self._report.event("memory", "what one searcher costs is not known: this system tells no PSS")
+        else:
+            self._report.event("memory", str(cost), shared_bytes=cost.shared_bytes, copied_bytes=cost.copied_bytes)
         return identical is not False
 
     def _show(self, query: str) -> list[Hit]:
@@ -87,7 +92,7 @@ class Session:
         """Repeat the queries for the time of the chaos; whether all answers were the expected ones."""
         end = time.monotonic() + self._wanted.seconds
         rounds = different = 0
-        while time.monotonic() < end:
+        while rounds == 0 or time.monotonic() < end:
             different += self._differences(expected)
             rounds += 1
         text = f"{rounds:,} rounds of {len(expected)} queries, {different:,} answers not the same as before"
@@ -108,11 +113,14 @@ class Session:
             if query := line.strip():
                 yield query
 
-    def _cost(self) -> SearcherCost:
+    def _cost(self) -> SearcherCost | None:
         pids = worker_pids(self._node)
+        after_bytes = pss_bytes(pids)
+        if self._before_bytes is None or after_bytes is None:
+            return None
         mapped = mapped_bytes(pids, self._index.stored.first.pool)
         return SearcherCost.of(
-            self._wanted.searchers, self._before_bytes, pss_bytes(pids), mapped, self._index.size_bytes
+            self._wanted.searchers, self._before_bytes, after_bytes, mapped, self._index.size_bytes
         )
 
     def _restarts(self) -> int:

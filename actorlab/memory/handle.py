@@ -1,34 +1,36 @@
-"""Handle: what travels instead of a table; a few dozen bytes that any process of the node can turn into it.
+"""Handle: what travels instead of the data; a few dozen bytes that any process of the node can turn into it.
 
-An edge (files, memory); made by a pool's `put`, used by whoever gets it in a message. A handle names one sealed version
-and nothing else, ever: its number and nonce are not given out twice. It holds nothing; the table from `get` does, and
+An edge (files, memory); made by a pool, used by whoever gets it in a message. A handle names one sealed version
+and nothing else, ever: its number and nonce are not given out twice. It holds nothing; what `get` returns does, and
 stays valid when the version is dropped, or its node has ended.
 """
 
 from __future__ import annotations
 
-import hashlib
-import mmap
 import os
-import stat
+import re
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from ..errors import SegmentCorrupt, SegmentGone, SharedMemoryError
+from ..errors import SegmentCorrupt, SegmentGone
+from .content import ARROW, decode, text_of
+from .lease import Key, map_sealed, note_holder
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import mmap
 
-# One mapping and one table a version and process, for as long as anybody here uses them. A column or a slice keeps the
-# mapping but not the table; then the table is rebuilt upon the same mapping.
-_mappings: weakref.WeakValueDictionary[tuple[str, int, int], mmap.mmap] = weakref.WeakValueDictionary()
-_tables: weakref.WeakValueDictionary[tuple[str, int, int], Any] = weakref.WeakValueDictionary()
+DATA, SETS = "data", "sets"
+_ENTRY = re.compile(r"v(\d{8,})\.([0-9a-f]{8})\.(arrow|object)\.(\d+)\.(\d+)\.([0-9a-f]{16})")
+
+# One table a version and process, for as long as anybody here uses it. A column or a slice keeps the mapping but not
+# the table; then the table is rebuilt upon the same mapping. Objects are made anew for everybody: they may be changed.
+_tables: weakref.WeakValueDictionary[Key, Any] = weakref.WeakValueDictionary()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Handle:
-    """One sealed table in a context pool. `fingerprint` is the schema's (see `schema_fingerprint`)."""
+    """One sealed version in a context pool. `fingerprint` is that of its schema, `kind` how it is stored."""
 
     pool: str
     dataset: str
@@ -37,67 +39,82 @@ class Handle:
     size_bytes: int
     num_rows: int
     fingerprint: int
+    kind: str = ARROW
 
     def __reduce__(self) -> tuple[type[Handle], tuple[Any, ...]]:
         fields = (self.pool, self.dataset, self.version, self.nonce, self.size_bytes, self.num_rows, self.fingerprint)
-        return Handle, fields
+        return Handle, (*fields, self.kind)
 
     def __str__(self) -> str:
         return f"{self.dataset} v{self.version} of pool {os.path.basename(self.pool)}"
 
+    @classmethod
+    def parse(cls, pool: str, dataset: str, entry: str) -> Self | None:
+        """Return the handle that the file name of a version stands for; None for another name."""
+        match = _ENTRY.fullmatch(entry)
+        if match is None:
+            return None
+        version, nonce, kind, size, rows, fingerprint = match.groups()
+        return cls(pool, dataset, int(version), int(nonce, 16), int(size), int(rows), int(fingerprint, 16), kind)
+
+    @property
+    def entry(self) -> str:
+        """The version's file name, which says all that the handle says."""
+        return (
+            f"v{self.version:08d}.{self.nonce:08x}.{self.kind}.{self.size_bytes}.{self.num_rows}."
+            f"{self.fingerprint:016x}"
+        )
+
     @property
     def path(self) -> str:
         """The file, as long as the version is not dropped."""
-        return os.path.join(self.pool, f"{self.dataset}.v{self.version:08d}.{self.nonce:08x}.arrow")
+        return f"{self.pool}/{DATA}/{SETS}/{self.dataset}/{self.entry}"
 
-    def get(self) -> pa.Table:
-        """Return the table: zero-copy, read-only, the same pages for all processes and one mapping for this one.
+    @property
+    def schema(self) -> Any:
+        """What it holds: a table's Arrow schema; of anything else a text, such as "numpy.ndarray float64 (1000, 3)"."""
+        return self.get().schema if self.kind == ARROW else text_of(self.hold(), self.path)
 
-        Does not block. Raises SegmentGone when the version was dropped and nothing here still uses it, SegmentCorrupt
-        when the file is not what was sealed. A write through the table's memory is a SIGSEGV; make a copy first.
+    def get(self) -> Any:
+        """Return what was put: zero-copy, read-only, the same pages for all processes and one mapping for this one.
+
+        An Arrow table; an object whose arrays are read-only; a memoryview of what was bytes. Does not block, but for
+        a version that was compressed since: then it is unpacked first, for everybody. Raises SegmentGone when the
+        version was dropped and nothing here still uses it, SegmentCorrupt when the file is not what was sealed. A write
+        through the memory itself is a SIGSEGV; make a copy first.
         """
-        key = (self.pool, self.version, self.nonce)
-        table = _tables.get(key)
-        if table is None:
-            mapping = _mappings.get(key)
+        key = (self.pool, self.dataset, self.version, self.nonce)
+        value = _tables.get(key)
+        if value is not None:
+            note_holder(key)
+            return value
+        mapping, path = self.hold(), self.path
+        value, fingerprint = decode(self.kind, mapping, path)
+        if fingerprint != self.fingerprint or (self.kind == ARROW and value.num_rows != self.num_rows):
+            raise SegmentCorrupt(path, f"holds another table or object than {self}")
+        if self.kind == ARROW:
+            _tables[key] = value
+        return value
+
+    def hold(self) -> mmap.mmap:
+        """Return the segment's bytes as they are: whoever keeps this keeps the version, and needs not decode it."""
+        key: Key = (self.pool, self.dataset, self.version, self.nonce)
+        mapping = map_sealed(key, self.path, self.size_bytes, str(self))
+        if mapping is None:
+            self._thaw()
+            mapping = map_sealed(key, self.path, self.size_bytes, str(self))
             if mapping is None:
-                mapping = _mappings[key] = self._map()
-            table = _tables[key] = self._read(mapping)
-        return table
+                raise SegmentCorrupt(self.path, f"has not the {self.size_bytes:,} bytes that were sealed")
+        return mapping
 
-    def _map(self) -> mmap.mmap:
-        path = self.path
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except FileNotFoundError:
-            raise SegmentGone(str(self), path) from None
-        except OSError as error:
-            raise SharedMemoryError(f"{path} could not be opened: {error.strerror}") from error
-        try:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-                raise SegmentCorrupt(path, "is not a file of this user")
-            if status.st_mode & 0o377:
-                raise SegmentCorrupt(path, f"is not sealed (mode {stat.S_IMODE(status.st_mode):04o}, not 0400)")
-            if status.st_size != self.size_bytes:
-                raise SegmentCorrupt(path, f"has {status.st_size:,} bytes, {self.size_bytes:,} were sealed")
-            return mmap.mmap(fd, self.size_bytes, access=mmap.ACCESS_READ)
-        finally:
-            os.close(fd)
-
-    def _read(self, mapping: mmap.mmap) -> pa.Table:
-        import pyarrow as pa
+    def _thaw(self) -> None:
+        """Unpack the version, which somebody compressed since; the rare case, so nothing of it is imported before."""
+        from .catalogue import Catalogue
+        from .cold import Cold
+        from .pool import read_settings
 
         try:
-            with pa.ipc.open_file(pa.py_buffer(mapping)) as reader:  # reads the footer; the columns are not touched
-                table = reader.read_all()
-        except (pa.ArrowException, OSError) as error:
-            raise SegmentCorrupt(self.path, f"is not a whole Arrow file ({error})") from error
-        if table.num_rows != self.num_rows or schema_fingerprint(table.schema) != self.fingerprint:
-            raise SegmentCorrupt(self.path, f"holds {table.num_rows:,} rows of another table than {self}")
-        return table
-
-
-def schema_fingerprint(schema: pa.Schema) -> int:
-    """Return 64 bits that are the same for the same fields, types and metadata, in every process."""
-    return int.from_bytes(hashlib.blake2b(schema.serialize(), digest_size=8).digest(), "little")
+            settings = read_settings(self.pool)
+        except OSError:
+            raise SegmentGone(str(self), self.path) from None
+        Cold(Catalogue(self.pool), settings).thaw(self)

@@ -13,16 +13,17 @@ A mapping outlives its file's name, so unlinking a segment never harms whoever h
 
 from __future__ import annotations
 
-import errno
+import fcntl
 import mmap
 import os
 import stat
 from typing import Self
 
-from ..errors import SegmentCorrupt, SharedMemoryFull
+from ..errors import SegmentCorrupt
 from .layout import HEADER_BYTES, decode_header
+from .space import FULL, allocate, no_room
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
+_LOOKS = 100
 
 
 class Segment:
@@ -63,11 +64,11 @@ class Segment:
         path = os.fspath(path)
         directory, name = os.path.split(path)
         temporary = os.path.join(directory, f".{name}.{os.getpid()}.{os.urandom(3).hex()}.tmp")
-        allocate = size_bytes if allocate_bytes is None else allocate_bytes
+        backed = size_bytes if allocate_bytes is None else allocate_bytes
         fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             os.ftruncate(fd, size_bytes)
-            _allocate(fd, 0, allocate, what, directory)
+            _allocate(fd, 0, backed, what, directory)
             if header:
                 os.pwrite(fd, header, 0)
             segment = cls(path, fd, size_bytes, writable=True, what=what, grows=allocate_bytes is not None)
@@ -83,25 +84,36 @@ class Segment:
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str], *, writable: bool = False, grows: bool | None = None, what: str = "a segment"
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        writable: bool = False,
+        grows: bool | None = None,
+        what: str = "a segment",
+        noted: bool = False,
     ) -> Self:
         """Map an existing file whole. Raises FileNotFoundError, or SegmentCorrupt if it is no file of our own user.
 
-        `grows` (whenever it is writable, unless told): the caller may want to `allocate`.
+        `grows` (whenever it is writable, unless told): the caller may want to `allocate`. `noted`: with a shared
+        `flock` that lasts as long as the mapping, so that /proc/locks says who has it; never waits for one.
         """
         path = os.fspath(path)
         flags = (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         fd = os.open(path, flags)
         try:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                raise SegmentCorrupt(path, "is not a regular file")
-            if status.st_uid != os.geteuid():
-                raise SegmentCorrupt(path, f"belongs to user {status.st_uid}")
-            if status.st_size == 0:
-                raise SegmentCorrupt(path, "is empty")
+            size_bytes = _checked_size(path, fd)
+            if noted:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    pass
             grows = writable if grows is None else grows
-            return cls(path, fd, status.st_size, writable=writable, what=what, grows=grows)
+            for _ in range(_LOOKS):
+                try:
+                    return cls(path, fd, size_bytes, writable=writable, what=what, grows=grows)
+                except ValueError:  # longer than the file was then: its writer cut it since we looked
+                    size_bytes = _checked_size(path, fd)
+            raise SegmentCorrupt(path, "changes its length faster than it can be mapped")
         finally:
             os.close(fd)
 
@@ -132,20 +144,27 @@ class Segment:
             os.close(fd)
 
 
+def _checked_size(path: str, fd: int) -> int:
+    """Return how long an open file is, in bytes; SegmentCorrupt unless it is a file of our own that holds something."""
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        raise SegmentCorrupt(path, "is not a regular file")
+    if status.st_uid != os.geteuid():
+        raise SegmentCorrupt(path, f"belongs to user {status.st_uid}")
+    if status.st_size == 0:
+        raise SegmentCorrupt(path, "is empty")
+    return status.st_size
+
+
 def _allocate(fd: int, offset: int, length: int, what: str, directory: str) -> None:
     if length <= 0:
         return
-    while True:
-        try:
-            os.posix_fallocate(fd, offset, length)
-            return
-        except InterruptedError:
-            continue  # tmpfs gives up at a signal and undoes what it had done
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            room = os.statvfs(directory or ".")
-            raise SharedMemoryFull(what, length, room.f_bavail * room.f_frsize, directory or ".") from None
+    try:
+        allocate(fd, offset, length)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise no_room(what, length, directory) from None
 
 
 def unlink(path: str) -> bool:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("actorlab")
 
+LARGE_IN_A_ROW = 64
+"""After a large answer, so many are looked through for large buffers before these are copied in vain."""
+
 
 class Order(Future[Any]):
     """The answer to what a kernel was asked to do. Lost with its worker, it fails with WorkerLost."""
@@ -26,11 +29,11 @@ class Order(Future[Any]):
 class RemoteAsk:
     """Where the answer to a question from another process goes."""
 
-    __slots__ = ("_answered", "_corr", "_runtime", "chain", "waiting_in")
+    __slots__ = ("_answered", "_runtime", "chain", "corr", "waiting_in")
 
     def __init__(self, runtime: ProcessRuntime, corr: int, chain: Chain) -> None:
         self._runtime = runtime
-        self._corr = corr
+        self.corr = corr
         self._answered = False
         self.chain = chain
         self.waiting_in: Any = None
@@ -40,15 +43,20 @@ class RemoteAsk:
         if self._answered:
             return
         self._answered = True
-        corr, sending = self._corr, self._runtime.sending
+        corr, sending = self.corr, self._runtime.sending
         process = corr >> 56
         try:
+            if sending.large_answers:
+                large = sending.post_body(process, 0, corr, REPLY, value, "the reply")
+                sending.large_answers = LARGE_IN_A_ROW if large else sending.large_answers - 1
+                return
             payload = dumps(value, "the reply")
             if len(payload) <= MAX_PAYLOAD_BYTES:
                 door = sending.doors.get(process)
                 if door is None or not door(0, corr, REPLY, 0, payload, None):
                     sending.post(process, 0, corr, REPLY, 0, payload)
             else:
+                sending.large_answers = LARGE_IN_A_ROW
                 sending.post_body(process, 0, corr, REPLY, value, "the reply")
         except Exception as error:
             self._send(error, handled=True)
@@ -60,7 +68,7 @@ class RemoteAsk:
             self._send(error, handled=False)
 
     def _send(self, error: BaseException, handled: bool) -> None:
-        process, corr = self._corr >> 56, self._corr
+        process, corr = self.corr >> 56, self.corr
         try:
             self._runtime.sending.post_raw(process, 0, corr, FAIL, encode_exception(error, handled))
         except Exception as trouble:
@@ -71,15 +79,41 @@ class RemoteAsk:
                 log.exception("an answer to process %d is lost", process)
 
 
+class OrderTaken:
+    """The sink of an order from another process: until it is answered, the runtime knows that we are at it."""
+
+    __slots__ = ("_ask", "_runtime")
+
+    def __init__(self, runtime: ProcessRuntime, corr: int) -> None:
+        self._runtime = runtime
+        self._ask = RemoteAsk(runtime, corr, ())
+        runtime.orders.add(corr)
+
+    def reply(self, value: Any) -> None:
+        """Send the value back."""
+        self._ask.reply(value)
+        self._runtime.orders.discard(self._ask.corr)  # only now: who is told that we are not at it has the answer
+
+    def fail(self, error: BaseException) -> None:
+        """Send the exception back."""
+        self._ask.fail(error)
+        self._runtime.orders.discard(self._ask.corr)
+
+
 class CopiedAnswer:
     """The sink of a question within a process that pickles its messages all the same (strict messages)."""
 
-    __slots__ = ("_sink", "chain", "waiting_in")
+    __slots__ = ("chain", "origin", "waiting_in")
 
     def __init__(self, sink: Any) -> None:
-        self._sink = sink
+        self.origin = sink
         self.chain: Chain = sink.chain
         self.waiting_in: Any = None
+
+    @property
+    def state(self) -> int:
+        """Whether its asker has an outcome: then nobody need answer."""
+        return int(self.origin.state)
 
     def reply(self, value: Any) -> None:
         """Answer with a copy of the value, or with NotSendable."""
@@ -88,8 +122,8 @@ class CopiedAnswer:
         except Exception as error:
             self.fail(error)
         else:
-            self._sink.reply(copied)
+            self.origin.reply(copied)
 
     def fail(self, error: BaseException) -> None:
         """Answer with the exception as another process would see it."""
-        self._sink.fail(decode_exception(encode_exception(error, not isinstance(error, CallError))))
+        self.origin.fail(decode_exception(encode_exception(error, not isinstance(error, CallError))))

@@ -8,21 +8,25 @@ worker died, whoever took over its slots does.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..actor import OVERFLOWS
-from ..ids import MAX_INDEX, generation_of, index_of, pack, process_of
+from ..actor import LAST_KIND, OVERFLOWS
+from ..errors import SharedMemoryError
+from ..ids import MAX_INDEX, generation_of, index_of, pack
 from ..transport import (
     CLASS_ID,
     DEAD_LETTERED,
     DEPTH,
+    DEPTH_AT,
     FAILED,
     FLAGS,
     FULL,
     GENERATION,
     HANDLED_SHIFT,
+    IN_HAND_MASK,
     INCARNATION,
     SLOT_U8,
     SLOT_U32,
@@ -36,6 +40,7 @@ from ..transport import (
     NodeTable,
     SlotView,
     State,
+    Tally,
     slot_template,
 )
 
@@ -65,34 +70,39 @@ class Books:
     depth_offset = DEPTH
     supervisor_offset = 7
 
-    def __init__(self, table: NodeTable, names: ClassNames | None) -> None:
+    def __init__(self, table: NodeTable, names: ClassNames | None, tally: Tally | None = None) -> None:
         self.table = table
         self.home = table.home
         self.words = table.words
         self.u32 = table.u32
         self._u8 = table.u8
+        self._u16 = table.u16
         self._names = names
+        self._tally = tally
         self._anonymous_names: dict[str, int] = {}
         self._templates: dict[tuple[Any, ...], bytes] = {}
+        self.census_at = MAX_INDEX + 1  # how many actors are to be more than ever before, to be counted
+        self.take_census: Callable[[], None] = _nobody_counts
 
     @classmethod
     def create(cls, directory: Path, capacity: int, home: int) -> Books:
         """Make the table of `home` in a node's directory, or take over what a dead kernel left there."""
-        path, names = _paths(directory, home)
+        path, names, tally = _paths(directory, home)
         if os.path.exists(path):
-            return cls(NodeTable.adopt(path), ClassNames.adopt(names))
-        return cls(NodeTable.create(path, capacity, home), ClassNames.create(names))
+            gone = Tally.adopt(tally) if os.path.exists(tally) else Tally.create(tally)
+            return cls(NodeTable.adopt(path), ClassNames.adopt(names), gone)
+        return cls(_fresh(NodeTable.create(path, capacity, home)), ClassNames.create(names), Tally.create(tally))
 
     @classmethod
     def open(cls, directory: Path, home: int) -> Books:
         """Map the table of `home` to read it."""
-        path, names = _paths(directory, home)
+        path, names, _ = _paths(directory, home)
         return cls(NodeTable.open(path), ClassNames.open(names))
 
     @classmethod
     def anonymous(cls, capacity: int, home: int) -> Books:
         """Make a table that only this process sees."""
-        return cls(NodeTable.anonymous(capacity, home), None)
+        return cls(_fresh(NodeTable.anonymous(capacity, home)), None)
 
     # -- the kernel's side --------------------------------------------------------------------------------------
 
@@ -105,17 +115,17 @@ class Books:
         supervisor: int,
         supervisor_epoch: int,
         redeliver: int,
+        max_bytes: int | None = None,
     ) -> tuple[int, int]:
         """Give a new actor a slot; return (address, word). Raises TableFull or SharedMemoryFull."""
-        key = (path, capacity, overflow, timeout_s, supervisor, supervisor_epoch, redeliver)
+        key = (path, capacity, overflow, timeout_s, supervisor, supervisor_epoch, redeliver, max_bytes)
         template = self._templates.get(key)
         if template is None:
             template = slot_template(
-                class_id=self._class_id(path),
+                class_id=self._class_id(path if max_bytes is None else f"{max_bytes} {path}"),
                 capacity=capacity,
                 overflow=OVERFLOWS.index(overflow),
                 timeout_ms=min(int(timeout_s * 1000), 2**32 - 1) if timeout_s < 4e6 else 2**32 - 1,
-                host=process_of(self.home),
                 flags=Flag.SUPERVISED if supervisor else 0,
                 redeliver=redeliver,
                 supervisor=supervisor,
@@ -125,6 +135,8 @@ class Books:
                 self._templates.clear()
             self._templates[key] = template
         index, generation = self.table.allocate(template)
+        if index + 1 >= self.census_at:  # all lower slots are taken, or it would have been one of those
+            self.take_census()
         return pack(self.home, index, generation), index * SLOT_WORDS
 
     def _class_id(self, path: str) -> int:
@@ -133,8 +145,34 @@ class Books:
         return self._anonymous_names.setdefault(path, len(self._anonymous_names) + 1)
 
     def close_slot(self, word: int) -> None:
-        """Its actor is gone for good: somebody else may have it."""
-        self.table.release(word // SLOT_WORDS)
+        """Its actor is gone for good: somebody else may have it. What it had done stays in its class's counts."""
+        table = self.table
+        tally = self._tally
+        if tally is None:
+            table.release(word // SLOT_WORDS)
+            return
+        u32 = self.u32
+        at = word * 2
+        done = int(self.words[word + WORD]) >> HANDLED_SHIFT, u32[at + FAILED], u32[at + DEAD_LETTERED]
+        class_id, incarnation = u32[at + CLASS_ID], u32[at + INCARNATION]
+        table.release(word // SLOT_WORDS)
+        try:
+            tally.bury(class_id, *done, incarnation)
+        except SharedMemoryError:
+            pass  # a full file system costs us these counts, and must not keep an actor from ending
+
+    def say_local(self, path: str, messages: int, size_bytes: int) -> None:
+        """Say what waits by reference at the actors of a class."""
+        if self._tally is not None:
+            try:
+                self._tally.say_local(self._class_id(path), messages, size_bytes)
+            except SharedMemoryError:
+                pass
+
+    @property
+    def ended(self) -> int:
+        """How many actors have given up their slots in this process's time."""
+        return self._tally.ended if self._tally is not None else 0
 
     def set_state(self, word: int, state: int) -> None:
         """Say what the actor is doing."""
@@ -165,9 +203,24 @@ class Books:
         """Return how many messages waited, as far as it was written."""
         return int(self.u32[word * 2 + DEPTH])
 
-    def set_depth(self, word: int, depth: int) -> None:
-        """Say how many messages wait."""
+    def gone(self, word: int) -> int:
+        """Return how many messages have been handled, have failed or are dead letters: the low 16 bits."""
+        u32, at = self.u32, word * 2
+        return (int(self.words[word]) >> HANDLED_SHIFT) + u32[at + FAILED] + u32[at + DEAD_LETTERED] & 0xFFFF
+
+    def gone_since(self, word: int) -> int:
+        """Return how many have gone since the depth was written."""
+        return self.gone(word) - int(self._u16[word * 4 + DEPTH_AT]) & 0xFFFF
+
+    def set_depth(self, word: int, depth: int, gone: int | None = None) -> None:
+        """Say how many messages wait; `gone`, if others may go meanwhile, is how many had before these were counted."""
         self.u32[word * 2 + DEPTH] = depth
+        # Killed before this: more seem to have gone since than have, and fewer are written off than were lost.
+        self._u16[word * 4 + DEPTH_AT] = self.gone(word) if gone is None else gone
+
+    def note_gone(self, word: int) -> None:
+        """The depth has just been written, and is not 0: note how many have gone by now."""
+        self._u16[word * 4 + DEPTH_AT] = self.gone(word)
 
     def set_full(self, word: int, full: bool) -> None:
         """Say whether the mailbox is at capacity."""
@@ -194,6 +247,26 @@ class Books:
             return bool(self._u8[index * SLOT_U8 + FLAGS] & Flag.SUPERVISED)  # else nobody comes after it
         return state not in (State.FREE, State.DEAD)
 
+    def will_free(self, address: int) -> bool:
+        """Whether that very actor runs, and its kernel knows that names are to be freed when it ends.
+
+        What was published before this was asked is among what is freed: an actor shows that it is ending before its
+        names are looked for.
+        """
+        at = index_of(address) * SLOT_U8
+        return (
+            bool(self._u8[at + FLAGS] & Flag.NAMED)
+            and self._u8[at + STATE] in (State.STARTING, State.RUNNING)
+            and self.is_tenant(address)
+        )
+
+    def has_place(self, address: int) -> bool:
+        """Whether that very actor has its slot still, if only to end in."""
+        index = index_of(address)
+        if index >= self.table.capacity or self.u32[index * SLOT_U32 + GENERATION] != generation_of(address):
+            return False
+        return self._u8[index * SLOT_U8 + STATE] not in (State.FREE, State.DEAD)
+
     def read(self, address: int) -> SlotView | None:
         """Return what an address's slot says, or None if somebody else has it now."""
         view = self.table.read(index_of(address))
@@ -211,9 +284,29 @@ class Books:
 
     def class_path(self, class_id: int) -> str:
         """Return the class a slot's number stands for, as `module:qualname`."""
+        sort = self._sort(class_id)
+        return sort.partition(" ")[2] if sort[:1].isdigit() else sort
+
+    def max_bytes(self, class_id: int) -> int | None:
+        """Return by how many bytes the mailboxes of this sort of actor are bounded: said with the class, if at all."""
+        sort = self._sort(class_id)
+        return int(sort.partition(" ")[0]) if sort[:1].isdigit() else None
+
+    def _sort(self, class_id: int) -> str:
         if self._names is not None:
             return self._names.name_of(class_id)
         return next((path for path, number in self._anonymous_names.items() if number == class_id), "?")
+
+    def load_reader(self, address: int) -> Callable[[], int]:
+        """Return what says how many messages an actor has to do: those that wait, and one in hand that came by a lane.
+
+        A closure over the table's memory: routers ask several actors for each message.
+        """
+        index = address >> 32 & MAX_INDEX
+        u32, words, depth_at, word_at, mask = (
+            self.u32, self.words, index * SLOT_U32 + DEPTH, index * SLOT_WORDS + WORD, IN_HAND_MASK,
+        )  # fmt: skip
+        return lambda: u32[depth_at] + (1 if words[word_at] & mask else 0)
 
     def path_at(self, address: int) -> str | None:
         """Return the class of the actor at `address`, or None if its slot was given to another. 0.5 µs."""
@@ -234,6 +327,17 @@ class Books:
         self.table.close()
         if self._names is not None:
             self._names.close()
+        if self._tally is not None:
+            self._tally.close()
+
+
+def _fresh(table: NodeTable) -> NodeTable:
+    """Have the first tenant of slot 0 be one of a later generation: its address in home 0 would else be a small number.
+
+    Small numbers are kinds of envelopes, and a lane's record begins with an address.
+    """
+    table.u32[GENERATION] = LAST_KIND
+    return table
 
 
 def class_id_at(books: Books, word: int) -> int:
@@ -241,5 +345,9 @@ def class_id_at(books: Books, word: int) -> int:
     return int(books.u32[word * 2 + CLASS_ID])
 
 
-def _paths(directory: Path, home: int) -> tuple[Path, Path]:
-    return directory / f"table.{home}", directory / f"classes.{home}"
+def _nobody_counts() -> None:
+    pass
+
+
+def _paths(directory: Path, home: int) -> tuple[Path, Path, Path]:
+    return directory / f"table.{home}", directory / f"classes.{home}", directory / f"tally.{home}"

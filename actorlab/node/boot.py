@@ -17,6 +17,9 @@ from typing import Any
 
 from multiprocess import context, popen_forkserver, popen_spawn_posix, process, reduction, spawn, util
 
+from ..memory import has
+from .child import Child
+from .identity import WORKER_MARK
 from .preload import begin
 from .worker_process import Method, Newborn
 
@@ -24,6 +27,7 @@ from .worker_process import Method, Newborn
 class Boot:
     """A worker's boot as bytes, and the descriptors that must reach the new process with it.
 
+    Without pidfds `end` is a pipe whose other end, `mark`, the new process alone keeps open: see worker_process.
     Being pickled for another process, a Connection asks whoever makes the process to pass its descriptor on; here,
     that is us.
     """
@@ -31,8 +35,13 @@ class Boot:
     def __init__(self, method: Method, control: Any, target: str, modules: Sequence[str]) -> None:
         self.descriptors: list[int] = []
         self._method = method
+        self.end = self.mark = -1
+        if method == "spawn" and not has("pidfd"):
+            self.end, self.mark = os.pipe()
+            self.descriptors.append(self.mark)
         made_by = context.ForkServerProcess if method == "forkserver" else context.SpawnProcess
-        worker = made_by(target=begin, args=(control, target, list(modules)), name="actorlab-worker", daemon=False)
+        args = (control, target, list(modules), self.mark)
+        worker = made_by(target=begin, args=args, name="actorlab-worker", daemon=False)
         surroundings: dict[str, object] = {
             "name": worker.name,
             "authkey": process.current_process().authkey,
@@ -67,20 +76,24 @@ def spawn_process(boot: Boot) -> Newborn:
     lifeline = io.FileIO(lifeline_fd, "wb")
     try:
         with open(os.devnull, "wb", buffering=0) as tracker, interrupts_blocked():
-            command = spawn.get_command_line(tracker_fd=tracker.fileno(), pipe_handle=data)
+            command = [*spawn.get_command_line(tracker_fd=tracker.fileno(), pipe_handle=data), WORKER_MARK]
             passed = [*boot.descriptors, data, tracker.fileno()]
             pid: int = util.spawnv_passfds(spawn.get_executable(), command, passed)
-        pidfd = os.pidfd_open(pid)
+        end = os.pidfd_open(pid) if boot.end < 0 else boot.end
     except BaseException:
         lifeline.close()
+        if boot.end >= 0:
+            os.close(boot.end)
         raise
     finally:
         os.close(data)
+        if boot.mark >= 0:
+            os.close(boot.mark)  # ours: from here on the new process alone has it
     try:
         write_all(lifeline, boot.content)
     except BrokenPipeError:
-        pass  # it died at once; its pidfd says so
-    return Newborn(pid, pidfd, lifeline, -1)
+        pass  # it died at once, as is seen at its end
+    return Newborn(pid, end, lifeline, -1, None if boot.end < 0 else Child(pid))
 
 
 @contextmanager

@@ -46,3 +46,18 @@ class NameCarrier:
         """See the contract."""
         entry: Entry | None = self._ask("describe", name, metadata, owner)
         return entry
+
+    def merge_metadata(self, name: str, changes: Mapping[str, Any], owner: int | None = None) -> Entry | None:
+        """Change some keys of a name's metadata."""
+        entry: Entry | None = self._ask("redescribe", name, changes, owner)
+        return entry
+
+    def join(self, key: str, rows: Sequence[tuple[int, bytes]]) -> int:
+        """Make each (address, packed metadata) a member of a roster; return how many were none before."""
+        new: int = self._ask("join", key, rows)
+        return new
+
+    def leave(self, key: str, addresses: Sequence[int]) -> int:
+        """Take addresses off a roster; return how many were members."""
+        left: int = self._ask("leave", key, addresses)
+        return left

@@ -11,12 +11,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..actor import DEAD, HELD, IDLE, Future, Kernel, StartRequest
+from ..actor import (
+    DEAD,
+    HELD,
+    IDLE,
+    Cell,
+    Future,
+    Kernel,
+    LazyRow,
+    StartRequest,
+    begin_following,
+    inspect,
+    is_suspended,
+    lazy_rows,
+)
 from ..errors import StartError
 from ..ids import process_of
 from ..message import Ignore, WorkerDied
-from ..supervision import WorkerIncident
+from ..transport import ROW_BYTES, SHEDDING, encode_exception
+from .leaving import leave
 from .runtime import ProcessRuntime
+from .unanswered import at_work_on, settle_lost
 
 StopOrder = tuple[int, float | str, bool, Any]
 """One actor to stop: address, shutdown (seconds, "infinity", "brutal_kill"), keep its place for a restart, reason."""
@@ -44,7 +59,14 @@ def operations() -> dict[str, Callable[..., Any]]:
         "incident": incident,
         "shutdown_all": shutdown_all,
         "named": named,
+        "lazies": lazies,
+        "follow": begin_following,
+        "held": held,
+        "at_work_on": at_work_on,
         "quiet": quiet,
+        "inspect": inspect,
+        "shed": shed,
+        "hand_over": leave,
         "ping": ping,
         "exit": exit_process,
     }
@@ -73,7 +95,7 @@ def start_alike(kernel: Kernel, request: StartRequest, number: int) -> list[int]
 def start_batch(kernel: Kernel, rows: list[tuple[Any, ...]], in_order: bool) -> tuple[int, list[Any]]:
     """Start actors one after another, each from a StartRequest's row.
 
-    Return our epoch, and for each actor its address, 0 (Ignore) or the exception.
+    Return our epoch, and for each actor its address, 0 (Ignore) or the exception, encoded: with its traceback here.
     `in_order`: after a failure the rest is not begun, and the answer ends with that failure.
     """
     answers: list[Any] = []
@@ -93,7 +115,10 @@ def start_batch(kernel: Kernel, rows: list[tuple[Any, ...]], in_order: bool) -> 
         except Ignore:
             answers.append(0)
         except Exception as error:
-            answers.append(error if isinstance(error, StartError) else StartError(request.actor.__name__, str(error)))
+            failure = error if isinstance(error, StartError) else StartError(request.actor.__name__, str(error))
+            if failure is not error:
+                failure.__cause__ = error
+            answers.append(encode_exception(failure, handled=False))
             if in_order:
                 break
     for cell, _ in reserved.values():
@@ -137,6 +162,21 @@ def named(kernel: Kernel, address: int, name: str) -> bool:
     return True
 
 
+def lazies(kernel: Kernel) -> list[LazyRow]:
+    """Say what lazy values this kernel's process has, and who holds them."""
+    return lazy_rows()
+def held(kernel: Kernel, addresses: list[int]) -> list[int]:
+    """Note that actors of this kernel are members of something, so that it is freed with them; return who has ended."""
+    gone = []
+    for address in addresses:
+        cell = kernel.cells.get(address)
+        if cell is None or cell.phase == DEAD:
+            gone.append(address)
+        else:
+            kernel.table.set_named(cell.word)
+    return gone
+
+
 def home_died(kernel: Kernel, home: int, reason: WorkerDied, epoch: int) -> None:
     """A worker died: take what it still sent, settle what it was asked, then deliver what its actors no longer can.
 
@@ -146,7 +186,7 @@ def home_died(kernel: Kernel, home: int, reason: WorkerDied, epoch: int) -> None
     assert isinstance(runtime, ProcessRuntime)
     if runtime.inlet is not None:
         runtime.inlet.drain_from(process_of(home))
-        runtime.settle_lost(process_of(home), reason)
+        settle_lost(runtime, process_of(home), reason, epoch)
     for each in tuple(runtime.kernels.values()):
         each.post(each.signals.home_died, home, reason, epoch)
 
@@ -161,7 +201,7 @@ def abandoned(kernel: Kernel, home: int, reason: WorkerDied) -> None:
     runtime = kernel.runtime
     assert isinstance(runtime, ProcessRuntime)
     runtime.abandoned[process_of(home)] = reason
-    runtime.settle_lost(process_of(home), reason, False)
+    settle_lost(runtime, process_of(home), reason, None)
 
 
 def incident(kernel: Kernel, home: int, reason: WorkerDied, epoch: int) -> None:
@@ -169,13 +209,16 @@ def incident(kernel: Kernel, home: int, reason: WorkerDied, epoch: int) -> None:
     runtime = kernel.runtime
     assert isinstance(runtime, ProcessRuntime)
     for each in tuple(runtime.kernels.values()):
-        each.post(_inform_supervisors, each, WorkerIncident(home, reason, epoch))
+        each.post(_inform_supervisors, each, home, reason, epoch)
 
 
-def _inform_supervisors(kernel: Kernel, news: WorkerIncident) -> None:
-    for cell in tuple(kernel.cells.values()):
-        if cell.behaviour.supervisor:
-            kernel.lifecycle.inform(cell, news)
+def _inform_supervisors(kernel: Kernel, home: int, reason: WorkerDied, epoch: int) -> None:
+    supervisors = [cell for cell in tuple(kernel.cells.values()) if cell.behaviour.supervisor]
+    if supervisors:
+        from ..supervision import WorkerIncident  # where there is none of them, nobody has imported it
+
+        for cell in supervisors:
+            kernel.lifecycle.inform(cell, WorkerIncident(home, reason, epoch))
 
 
 def shutdown_all(kernel: Kernel, grace_s: float) -> int:
@@ -192,12 +235,25 @@ def quiet(kernel: Kernel) -> Quiet:
         or kernel.resumable
         or kernel.yielded
         or kernel.inbox
-        or any(cell.phase not in (IDLE, HELD) or cell.mailbox for cell in tuple(kernel.cells.values()))
+        or any(map(_is_busy, tuple(kernel.cells.values())))
     )
     outlet = kernel.runtime.outlet if isinstance(kernel.runtime, ProcessRuntime) else None
     waiting = outlet.waiting if outlet is not None else 0
     handled = sum(cell.handled for cell in tuple(kernel.cells.values()))
     return Quiet(not busy and not waiting, handled)
+
+
+def _is_busy(cell: Cell) -> bool:
+    """Whether an actor has something to do, and is not held up."""
+    return bool(cell.phase not in (IDLE, HELD) or cell.mailbox) and not is_suspended(cell)
+
+
+def shed(kernel: Kernel, soft_bytes: int) -> None:
+    """Refuse messages from other processes and new actors until told 0: this worker is above its soft limit."""
+    kernel.admission.shed(soft_bytes)
+    runtime = kernel.runtime
+    if isinstance(runtime, ProcessRuntime) and runtime.board is not None:
+        runtime.board.u8[runtime.process * ROW_BYTES + SHEDDING] = bool(soft_bytes)
 
 
 def ping(kernel: Kernel) -> int:

@@ -1,7 +1,7 @@
 """Controller: the part of a node that looks after its worker processes; a thread of the user's process.
 
 Edge (processes, files, a thread). Owns the node's directory, registry and root supervisor, launches workers, notices
-their end at a pidfd and replaces them in the same slot, and hears what they report. A worker's death is one incident,
+their end by a descriptor, replaces them in the same slot, and hears what they report. A worker's death is one incident,
 in this order: take what it still sent; deliver the Downs; launch the replacement, which takes over tables and queues
 and says READY; then tell the supervisors, who decide. So recovery takes a constant number of hops through this thread.
 """
@@ -16,36 +16,48 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
-from ..actor import VALUE, DeadLetter, Future, Kernel
+from ..actor import VALUE, Future, Kernel
 from ..errors import CallTimeout, SharedMemoryError, WorkerStartError
 from ..ids import CONTROLLER_HOME, home_of
 from ..message import WorkerDied
-from ..registry import Names, create_backend
+from ..registry import IndexedBackend, MembershipLog, NameChange, Names, RegistryBackend, create_backend
 from ..telemetry import Event
 from ..transport import (
     EPOCH,
     ROW_U32,
     Board,
     Outlet,
-    Spill,
     bell_path,
     create_doorbell,
     second_bell_path,
 )
 from .books import Books
+from .caretaker import Caretaker
+from .chronicle import Chronicle
 from .control import operations
-from .directory import NodeDirectory
+from .directory import NodeDirectory, base_directory
 from .exits import ExitWatch
+from .groups import announce
+from .hosting import Hosting
 from .inlet import Inlet
+from .large_messages import open_spill
 from .launch import Launcher
-from .logs import take_log
+from .memory_watch import check_can_watch
 from .news import News
 from .options import NodeOptions
 from .patrol import Patrol, Slot
+from .recycling import Recycler
+from .reports import reports
 from .runtime import ProcessRuntime, log
-from .worker import Assignment
+from .signs import Signs
+from .station import Assignment
+from .sweep import sweep
+from .tenure import free_names_of_the_dead, holds_its_name
+from .unanswered import settle_lost
+from .wishes import Wishes
 from .worker_process import WorkerProcess
 
 START_TRIES = 8
@@ -66,6 +78,7 @@ class Controller:
         self.causes: dict[int, str] = {}  # why supervisors gave up, by their address
         self.slots = {number: Slot(number) for number in range(1, options.workers + 1)}
         self.stopping = False
+        self.hosting = Hosting(self)
         self.started = False
         self.directory: NodeDirectory | None = None
         self.failed: Future[str] = Future("the end of the node")
@@ -74,23 +87,30 @@ class Controller:
         else:
             self._open_embedded(options)
         self.runtime.operations.update(operations())
-        self.runtime.operations.update(self._operations())
+        self.runtime.operations.update(reports(self))
         self.runtime.hear = self.happened
+        self.caretaker = Caretaker(self.runtime)
 
     # -- opening --------------------------------------------------------------------------------------------------
 
     def _open_embedded(self, options: NodeOptions) -> None:
         self.runtime = ProcessRuntime(f"embedded-{os.getpid():x}-{os.urandom(4).hex()}", 0, options, None)
-        self.runtime.backend = create_backend("local", "", partitions=1, is_alive=self.runtime.is_alive)
-        self.runtime.names = Names(self.runtime.backend, self.runtime.backend)
+        self._own_names(create_backend("local", "", partitions=1, is_alive=partial(holds_its_name, self.runtime)), None)
         self.kernel = Kernel(self.runtime, CONTROLLER_HOME)
         self.runtime.kernels[CONTROLLER_HOME] = self.kernel
 
     def _open_shared(self, options: NodeOptions) -> None:
+        check_can_watch(options.memory)
+        sweep(base_directory(options.runtime_dir))  # what dead nodes left goes first: a name of theirs is free again
         self.directory = NodeDirectory.create(options.name, runtime_dir=options.runtime_dir)
         with ExitStack() as undo:
             undo.callback(self.directory.remove)
             path = self.directory.path
+            preload, method = ["actorlab.node.worker", *options.preload], options.start_method
+            spare = options.spares > 0
+            self.launcher = Launcher(path, TARGET, preload=preload, welcome=self._welcome, method=method, spare=spare)
+            undo.callback(self.launcher.stop)
+            self.launcher.start()  # before there is a thread or a mapping: it may be a fork of this process
             runtime = self.runtime = ProcessRuntime(path.name, 0, options, path)
             undo.callback(runtime.close)
             self.board = Board.create(path / "board")
@@ -100,18 +120,23 @@ class Controller:
             create_doorbell(second_bell_path(path, 0))
             epoch = self.board.occupy(0, os.getpid())
             runtime.epoch = epoch
+            runtime.board = self.board
             runtime.sending.number_from(epoch)
             books = Books.create(path, options.max_actors, CONTROLLER_HOME)
             runtime.own_table(CONTROLLER_HOME, books)
+            runtime.signs = Signs(path, 0, epoch, None)
+            self.news.chronicle = Chronicle(path, runtime.dead_letters)
+            undo.callback(self.news.close)
             runtime.sending.go_by(Outlet(path, 0, self.board, options.lane_blocks))
-            runtime.spill = Spill(path, 0, epoch, options.max_message_bytes * 8)
+            runtime.spill = open_spill(path, 0, options, self.board)
             names = path / "names"
             names.mkdir(mode=0o700)
-            runtime.backend = create_backend(
-                "shared", names, partitions=options.registry.partitions, is_alive=runtime.is_alive
+            kind = options.registry.backend if options.registry.backend != "local" else "shared"
+            backend = create_backend(
+                kind, names, partitions=options.registry.partitions, is_alive=partial(holds_its_name, runtime)
             )
-            undo.callback(runtime.backend.close)
-            runtime.names = Names(runtime.backend, runtime.backend)
+            undo.callback(backend.close)
+            self._own_names(backend, MembershipLog(names))
             assert runtime.outlet is not None
             for slot in self.slots:
                 runtime.outlet.open(slot)  # there and back: whatever happens later, the workers can be told to stop
@@ -120,48 +145,27 @@ class Controller:
             inlet.attach(self.kernel)
             runtime.kernels[CONTROLLER_HOME] = self.kernel
             self.exits = ExitWatch()
-            self.patrol = Patrol(self.slots, self.board, options, runtime, path)
-            preload = ["actorlab.node.worker", *options.preload]
-            spare = options.spares > 0
-            self.launcher = Launcher(path, TARGET, preload=preload, welcome=self._welcome, spare=spare)
+            self.recycler = Recycler(
+                self.slots, options, runtime, path, self.happened, lambda: self.launcher.renew(), self.hosting.host_for
+            )
+            self.wishes = Wishes(path, self.recycler.grants() | self.hosting.grants())
+            recycle = self.recycler.for_memory
+            self.patrol = Patrol(self.slots, self.board, options, runtime, path, recycle, self._on_exit)
             undo.pop_all()
 
-    def _operations(self) -> dict[str, Callable[..., Any]]:
-        def name(kernel: Kernel, key: str, address: int, metadata: Any) -> Any:
-            with self.runtime.names_lock:
-                return self.runtime.backend.register(key, address, metadata)
+    def _own_names(self, backend: RegistryBackend, log: MembershipLog | None) -> None:
+        runtime = self.runtime
+        runtime.backend = IndexedBackend(backend, log, self.options.registry.index, self._announce, self._class_of)
+        runtime.names = Names(backend, runtime.backend, runtime.backend)
 
-        def names(kernel: Kernel, rows: Sequence[tuple[str, int]]) -> Any:
-            with self.runtime.names_lock:
-                return self.runtime.backend.register_many(rows)
+    def _class_of(self, address: int) -> str | None:
+        books = self.runtime.table(home_of(address))
+        view = books.read(address)
+        return None if view is None else books.class_path(view.class_id)
 
-        def unregister(kernel: Kernel, key: str, owner: int | None = None) -> bool:
-            with self.runtime.names_lock:
-                freed: bool = self.runtime.backend.unregister(key, owner)
-            return freed
-
-        def describe(kernel: Kernel, key: str, metadata: Any, owner: int | None = None) -> Any:
-            with self.runtime.names_lock:
-                return self.runtime.backend.update_metadata(key, metadata, owner)
-
-        def ended(kernel: Kernel, address: int) -> None:
-            with self.runtime.names_lock:
-                self.runtime.backend.release_owner(address)
-
-        return {
-            "name": name,
-            "names": names,
-            "unregister": unregister,
-            "describe": describe,
-            "ended": ended,
-            "log": lambda kernel, fields: self.news.hand(take_log, fields),
-            "dead_letter": lambda kernel, *fields: self.runtime.dead_letters.take(DeadLetter(*fields)),
-            "dead_letters": lambda kernel, numbers: self.runtime.dead_letters.count(numbers),
-            "event": lambda kernel, kind, text, fields: self.happened(kind, text, fields),
-            "interrupt_worker": lambda kernel, home, cause: self.patrol.interrupt(home, cause),
-            "kill_worker": lambda kernel, home, cause: self.patrol.put_down(home, cause),
-            "gave_up": lambda kernel, address, cause: self.causes.__setitem__(address, cause),
-        }
+    def _announce(self, listeners: list[int], change: NameChange) -> None:
+        """The registry has changed: tell who listens, from our thread, in the order of the changes."""
+        self.kernel.post(announce, self.runtime, listeners, change)
 
     # -- workers --------------------------------------------------------------------------------------------------
 
@@ -171,9 +175,8 @@ class Controller:
         self.kernel.wait_running()
         if not self.slots:
             return
-        self.launcher.start()
         for slot in self.slots.values():
-            self._launch(slot)
+            self.launch(slot)
         if self.options.spares:
             self.launcher.want_spare()
         for slot in self.slots.values():
@@ -185,13 +188,16 @@ class Controller:
         self.started = True
         self.kernel.post(self._look_round)
 
-    def _launch(self, slot: Slot) -> None:
+    def launch(self, slot: Slot) -> None:
         assert self.directory is not None
         who = Assignment(
-            self.runtime.node_id, slot.number, str(self.directory.path), self.options, tuple(sys.path), slot.died
-        )
+            self.runtime.node_id, slot.number, str(self.directory.path), self.options, tuple(sys.path), slot.died,
+            slot.resumes,
+        )  # fmt: skip
         slot.ready = Future(f"worker {slot.number}")
         slot.verdict, slot.interrupted = None, False
+        if slot.goes_to and self.hosting.take_in(slot, pickle.dumps(who)):
+            return
         process = slot.process = self.launcher.launch(slot.number, pickle.dumps(who))
         self.exits.add(process)
         self.kernel.post(self._watch, slot, process)
@@ -199,7 +205,7 @@ class Controller:
     def _watch(self, slot: Slot, process: WorkerProcess) -> None:
         """In the controller's thread: hear of READY and of the end."""
         hub = self.kernel.hub
-        hub.watch(process.pidfd, lambda: self._on_exit(slot, process))
+        hub.watch(process.end, lambda: self._on_exit(slot, process))
         hub.watch(process.control.fileno(), lambda: self._on_word(slot, process))
 
     def _on_word(self, slot: Slot, process: WorkerProcess) -> bool:
@@ -219,23 +225,25 @@ class Controller:
             return True
         kind, value = pickle.loads(word)
         if kind == "ready":
-            slot.failures = 0
-            slot.started_at = time.monotonic()
-            slot.beats = (0, time.monotonic(), 0, time.monotonic())
-            slot.ready.reply(value)
-            self._on_ready(slot)
+            self.ready(slot, value)
         else:
             error = value if isinstance(value, SharedMemoryError) else WorkerStartError(f"worker {slot.number}", value)
             slot.ready.fail(error)
         return True
 
-    def _on_ready(self, slot: Slot) -> None:
+    def ready(self, slot: Slot, pid: int) -> None:
+        """A worker is ready."""
+        slot.failures = 0
+        slot.started_at = time.monotonic()
+        slot.beats = (0, time.monotonic(), 0, time.monotonic())
+        slot.ready.reply(pid)
+        if self.recycler.is_back(slot):
+            return
         if slot.died is None:
             self.happened("worker_started", f"worker {slot.number} ready", {"worker": slot.number, "pid": slot.pid})
             return
         home = slot.number
-        with self.runtime.names_lock:
-            self.runtime.backend.release_home(home, lambda address: not self.runtime.table(home).is_tenant(address))
+        self.runtime.backend.release_home(home, lambda address: not self.runtime.table(home).is_tenant(address))
         self.happened("worker_replaced", f"worker {home} is back (pid {slot.pid})", {"worker": home, "pid": slot.pid})
         for other in self.slots.values():
             if other.died is not None and other is not slot:
@@ -251,7 +259,7 @@ class Controller:
     def _on_exit(self, slot: Slot, process: WorkerProcess) -> None:
         """A worker process ended."""
         hub = self.kernel.hub
-        hub.unwatch(process.pidfd)
+        hub.unwatch(process.end)
         try:
             while process.control.poll() and self._on_word(slot, process):
                 pass  # why it fails, perhaps: its last words
@@ -261,27 +269,37 @@ class Controller:
             hub.unwatch(process.control.fileno())
         except (KeyError, ValueError, OSError):
             pass
-        status = self.exits.reap(process.pidfd)
+        status = self.exits.reap(process.end)
         self.launcher.release(process)
-        slot.process = None
+        for each in tuple(self.slots.values()):
+            if each.process is process:  # its guests, too
+                each.process, each.host = None, 0
+                self.ended(each, process.pid, status.text)
+
+    def ended(self, slot: Slot, pid: int, how: str) -> None:
+        """What had a worker's place has ended: it handed over, or it died."""
         if self.stopping:
             slot.ready.fail(WorkerStartError(f"worker {slot.number}", "the node is stopping"))
             # it may have been told to stop its actors, and will not answer
-            self.runtime.settle_lost(slot.number, WorkerDied(slot.number, status.text, self.incidents), False)
+            settle_lost(self.runtime, slot.number, WorkerDied(slot.number, how, self.incidents), None)
+            return
+        if self.recycler.has_left(slot):
+            self.relaunch(slot)
             return
         self.incidents += 1
         slot.restarts += 1
-        why = slot.verdict or status.text
+        why = slot.verdict or how
         if slot.verdict is not None and (culprit := self.patrol.culprit(slot)):
             why = f"{why}: {culprit}"
         reason = WorkerDied(slot.number, why, self.incidents)
         slot.died = reason
         slot.epoch = self.board.u32[slot.number * ROW_U32 + EPOCH]
-        self._free_names(slot.number)
-        fields = {"worker": slot.number, "why": reason.why, "incident": reason.incident, "pid": process.pid}
+        self.recycler.died(slot, why)
+        free_names_of_the_dead(self.runtime, slot.number)
+        fields = {"worker": slot.number, "why": reason.why, "incident": reason.incident, "pid": pid}
         self.happened("worker_died", f"worker {slot.number} died ({reason.why})", fields)
         log.warning(
-            "worker %d (pid %d) died: %s; incident %d", slot.number, process.pid, reason.why, reason.incident,
+            "worker %d (pid %d) died: %s; incident %d", slot.number, pid, reason.why, reason.incident,
             extra={"event": "worker_died"},
         )  # fmt: skip
         self._tell_all("home_died", slot.number, reason, slot.epoch)
@@ -295,28 +313,14 @@ class Controller:
                     self._tell_all("incident", slot.number, reason, slot.epoch)
                     self.failed.reply(f"worker {slot.number}: {text}")
                 return
-            self.kernel.hub.loop.call_later(0.05 * 2**slot.failures, self._relaunch, slot)
+            self.kernel.hub.loop.call_later(0.05 * 2**slot.failures, self.relaunch, slot)
             return
-        self._relaunch(slot)
+        self.relaunch(slot)
 
-    def _free_names(self, home: int) -> None:
-        """Free the names of those whom nobody will restart, before anybody hears that they are gone."""
-        try:
-            table = self.runtime.table(home)
-        except OSError:
-            return  # it died before it had one
-
-        def is_gone(address: int) -> bool:
-            view = table.read(address)
-            return view is None or view.supervisor == 0 or home_of(view.supervisor) == home
-
-        with self.runtime.names_lock:
-            self.runtime.backend.release_home(home, is_gone)
-
-    def _relaunch(self, slot: Slot) -> None:
+    def relaunch(self, slot: Slot) -> None:
         try:
             if not self.stopping:
-                self._launch(slot)
+                self.launch(slot)
         except Exception as error:
             if not self.stopping:  # else its launcher was stopped under its hands
                 log.exception("worker %d cannot be launched", slot.number)
@@ -331,10 +335,14 @@ class Controller:
         """Every few beats: see who stands still, and let readers see how many wait where."""
         if self.stopping:
             return
+        self.kernel.hub.loop.call_later(self.options.heartbeat_s, self._look_round)  # a look that fails is not the last
         self.patrol.look()
+        self.recycler.look()
+        self.wishes.look()
+        self.news.count_letters()
+        self.runtime.spill.rest(time.monotonic())
         for kernel in tuple(self.runtime.kernels.values()):
             kernel.post(kernel.admission.publish_depths)
-        self.kernel.hub.loop.call_later(self.options.heartbeat_s, self._look_round)
 
     # -- stopping -------------------------------------------------------------------------------------------------
 

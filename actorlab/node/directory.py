@@ -22,7 +22,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import secrets
 import shutil
 import stat
 import time
@@ -32,6 +31,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from ..errors import AlreadyRunning, SpecError, StartError, UnsafeDirectory
+from ..memory import remove_pools, shared_memory_folder
 from .forks import let_go_in_children
 from .identity import Identity, write_whole
 
@@ -50,8 +50,12 @@ _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def base_directory(runtime_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Return this user's directory of nodes, unchecked: `runtime_dir`, else $ACTORLAB_RUNTIME_DIR, else /dev/shm."""
-    return Path(runtime_dir or os.environ.get(RUNTIME_DIR_VARIABLE) or "/dev/shm") / f"actorlab-{os.geteuid()}"
+    """Return this user's directory of nodes, unchecked: in `runtime_dir`, else $ACTORLAB_RUNTIME_DIR, else /dev/shm.
+
+    Where there is no /dev/shm, in the user's temporary folder.
+    """
+    where = runtime_dir or os.environ.get(RUNTIME_DIR_VARIABLE) or shared_memory_folder()
+    return Path(where) / f"actorlab-{os.geteuid()}"
 
 
 def check_safe(path: Path) -> None:
@@ -134,6 +138,15 @@ def try_lock(path: Path, *, shared: bool = False) -> int | None:
     return fd
 
 
+def _is_locked(fd: int) -> bool:
+    """Whether somebody holds the lock file open as `fd` for itself alone. If nobody does, we have a share of it now."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
 def _create_lock(path: Path, *, shared: bool) -> int:
     """Create and lock a lock file. It waits only for those who probe it, which they do without holding the base."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, 0o600)
@@ -188,6 +201,7 @@ def remove_if_dead(path: Path) -> bool:
     try:
         if has_controller(path):
             return False
+        remove_pools(path)
         shutil.rmtree(path, ignore_errors=True)
         return not path.exists()
     finally:
@@ -202,10 +216,11 @@ class NodeDirectory:
     `leave` (a worker) or `close`; a membership that is garbage collected stays locked until the process ends.
     """
 
-    def __init__(self, path: Path, locks: list[int], me: Identity) -> None:
+    def __init__(self, path: Path, locks: list[int], me: Identity, controller: int | None = None) -> None:
         self.path = path
         self.identity = me
         self._locks = locks
+        self._controller = controller  # a worker's open controller.lock
         let_go_in_children(self)
 
     @classmethod
@@ -227,7 +242,7 @@ class NodeDirectory:
                 for other in node_directories(base):
                     if other.name.rpartition("-")[0] == name and has_controller(other):
                         raise AlreadyRunning(f"node {name!r}", f"its directory is {other}")
-            path = base / f"{called}-{tag or secrets.token_hex(_TAG_CHARACTERS // 2)}"
+            path = base / f"{called}-{tag or os.urandom(_TAG_CHARACTERS // 2).hex()}"
             path.mkdir(mode=0o700)
             locks: list[int] = []
             try:
@@ -255,12 +270,19 @@ class NodeDirectory:
             fd = try_lock(where / TREE_LOCK, shared=True)
         except FileNotFoundError:
             raise StartError(f"worker {slot}", f"{where} is gone: its node has stopped")
-        if fd is None or not has_controller(where):
+        controller = -1
+        try:
             if fd is not None:
-                os.close(fd)
+                controller = os.open(where / CONTROLLER_LOCK, os.O_RDWR | _OPEN)
+        except FileNotFoundError:
+            pass
+        if fd is None or controller < 0 or not _is_locked(controller):
+            for one in (fd, controller):
+                if one is not None and one >= 0:
+                    os.close(one)
             raise StartError(f"worker {slot}", f"the controller of {where} is gone")
         me = replace(Identity.of_this_process(slot=slot), name=where.name.rpartition("-")[0])
-        joined = cls(where, [fd], me)
+        joined = cls(where, [fd], me, controller)
         write_whole(where / WORKERS / f"{slot}.json", asdict(me))
         return joined
 
@@ -270,8 +292,11 @@ class NodeDirectory:
         return self.identity.name
 
     def controller_alive(self) -> bool:
-        """Whether the node's controller still holds its lock."""
-        return has_controller(self.path)
+        """Whether the node's controller still holds its lock: by the open file, wherever its name has gone.
+
+        A log-out (RemoveIPC) or a cleaner of temporary files takes the names from a node that runs; nobody has died.
+        """
+        return bool(self._locks) and (self._controller is None or _is_locked(self._controller))
 
     def close_in_child(self) -> None:
         """In a forked child of ours: give up its copies of the locks, or it would keep the node 'alive'."""
@@ -280,6 +305,9 @@ class NodeDirectory:
     def close(self) -> None:
         """Give up the locks and leave the directory as it is. Idempotent."""
         locks, self._locks = self._locks, []
+        if self._controller is not None:
+            locks.append(self._controller)
+            self._controller = None
         for fd in locks:
             os.close(fd)
 
@@ -301,6 +329,7 @@ class NodeDirectory:
         if not self._locks or os.getpid() != self.identity.pid:
             return
         with locked_base(self.path.parent):
+            remove_pools(self.path)
             shutil.rmtree(self.path, ignore_errors=True)
             self.close()
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import TYPE_CHECKING
 
 from ..actor import embedded
-from .node import Node
 from .options import NodeOptions
-from .runtime import ProcessRuntime
+
+if TYPE_CHECKING:
+    from .node import Node
+    from .runtime import ProcessRuntime
 
 _lock = threading.Lock()
 _node: list[tuple[int, Node]] = []
@@ -20,6 +23,8 @@ _node: list[tuple[int, Node]] = []
 
 def embedded_runtime() -> ProcessRuntime:
     """Return this process's embedded runtime, starting it the first time (a fork starts its own)."""
+    from .node import Node  # workers know how to find one, and never need it
+
     with _lock:
         if not _node or _node[0][0] != os.getpid():
             _node[:] = [(os.getpid(), Node(NodeOptions(workers=0)))]

@@ -1,7 +1,8 @@
-"""How workers end: noticed through pidfds, and said in words.
+"""How workers end: noticed through descriptors, and said in words.
 
 Edge (processes); used by the controller's loop, which polls the descriptors that `ExitWatch` names. A pidfd fires
 within 1 ms of the end, names exactly one process whatever becomes of its pid, and does not depend on who its parent is.
+Where there are none, workers are our own children, and what is polled are pipes that hang up when they end.
 
 Guarantees: an end is reported once, when it is certain, whether or not its reason is known. The reason comes from
 the worker's parent, the forkserver; if that was killed too, from the kernel where it still tells, else it is "unknown".
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..memory import has, is_frozen, stat_fields
 from .worker_process import WorkerProcess
 
 # struct pidfd_info of linux/pidfd.h, first published size: mask, cgroup, eleven ids, the wait status.
@@ -53,32 +55,32 @@ class ExitWatch:
 
     def add(self, worker: WorkerProcess) -> None:
         """Watch a worker; one that has ended already is reported by the next poll."""
-        self._workers[worker.pidfd] = worker
+        self._workers[worker.end] = worker
 
     def discard(self, worker: WorkerProcess) -> None:
-        """Watch a worker no longer. Do so before closing it: its pidfd's number may come back as another's."""
-        self._workers.pop(worker.pidfd, None)
+        """Watch a worker no longer. Do so before closing it: its descriptor's number may come back as another's."""
+        self._workers.pop(worker.end, None)
 
     def poll_fds(self) -> tuple[int, ...]:
         """Return the descriptors to poll for reading; one that is readable belongs to a worker that has ended."""
         return tuple(self._workers)
 
     def wait_ended(self, timeout_s: float = 0.0) -> list[int]:
-        """Return the pidfds of workers that have ended, after waiting for one; for owners without a poller."""
+        """Return the descriptors of workers that have ended, after waiting for one; for owners without a poller."""
         poll = select.poll()
-        for pidfd in self._workers:
-            poll.register(pidfd, select.POLLIN)
-        return [pidfd for pidfd, _ in poll.poll(timeout_s * 1000)]
+        for end in self._workers:
+            poll.register(end, select.POLLIN)
+        return [end for end, _ in poll.poll(timeout_s * 1000)]
 
-    def reap(self, pidfd: int) -> ExitStatus:
-        """Return how the worker of a pidfd that fired ended, and watch it no longer. The worker is still to be closed.
+    def reap(self, end: int) -> ExitStatus:
+        """Return how the worker whose end was seen there ended, and watch it no longer. It is still to be closed.
 
         Usually takes 0.1 ms, the time its parent needs; at most 0.1 s.
         """
-        worker = self._workers.pop(pidfd)
+        worker = self._workers.pop(end)
         code = worker.read_exit_code()
-        if code is None:
-            code = ask_kernel_for_exit_code(pidfd, worker.pid)
+        if code is None and has("pidfd"):
+            code = ask_kernel_for_exit_code(end, worker.pid)
         oom_kills_before, self._oom_kills = self._oom_kills, self._count_oom_kills()
         text = describe_exit(code)
         if code == -signal.SIGKILL and oom_kills_before is not None and (self._oom_kills or 0) > oom_kills_before:
@@ -111,7 +113,7 @@ def ask_kernel_for_exit_code(pidfd: int, pid: int) -> int | None:
 
     Until its parent waits for it /proc tells, from then on the pidfd does (Linux 6.15).
     """
-    state = _stat_fields(pid)
+    state = stat_fields(pid)
     if state[:1] == [b"Z"]:
         return os.waitstatus_to_exitcode(int(state[49]))
     question = _PIDFD_INFO.pack(_PIDFD_INFO_EXIT, *[0] * 13)
@@ -124,20 +126,13 @@ def ask_kernel_for_exit_code(pidfd: int, pid: int) -> int | None:
 
 def is_stopped(worker: WorkerProcess) -> bool:
     """Whether the process is frozen by SIGSTOP (or a debugger): it lives, but nothing will come from it."""
-    return _stat_fields(worker.pid)[:1] in ([b"T"], [b"t"]) and not worker.has_ended()
-
-
-def _stat_fields(pid: int) -> list[bytes]:
-    """Return /proc/<pid>/stat from the state (field 3) on; nothing if there is no such process."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
+    return is_frozen(worker.pid) and not worker.has_ended()
 
 
 def read_oom_kills(cgroups: str = "/proc/self/cgroup", root: str = "/sys/fs/cgroup") -> int | None:
     """Return how many processes of our memory cgroup the kernel killed for want of memory; None if it does not say."""
+    if not has("proc"):
+        return None
     for file in _oom_counters(cgroups, Path(root)):
         try:
             lines = file.read_text(encoding="ascii").splitlines()

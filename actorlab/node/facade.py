@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..actor import (
@@ -16,17 +17,26 @@ from ..actor import (
     ByHash,
     DeadLetters,
     Future,
+    LazyRow,
     Mailbox,
     Placement,
     StartRequest,
     check_placement,
+    hosted,
     kernel_here,
+    lazy_rows,
     pick_by_hash,
 )
-from ..errors import ActorDied, SpecError, StartError
+from ..errors import ActorDied, NothingFound, SpecError, StartError
 from ..ids import LOCAL_HOME
-from ..memory import ContextPool
+from ..memory import POOLS, ContextPool, PoolSettings
 from ..message import Down
+from ..registry import pack_metadata, select, split
+from ..transport import GUEST, ROW_BYTES, SHEDDING
+from .forked import Inheritance
+from .forks import let_go_in_children
+from .groups import Group, Listeners, Topic
+from .tenure import take_name
 
 if TYPE_CHECKING:
     from .runtime import ProcessRuntime
@@ -42,19 +52,32 @@ class NodeFacade:
     def __init__(self, runtime: ProcessRuntime) -> None:
         self._runtime = runtime
         self._turn = count()
+        self.inheritance = Inheritance(runtime)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("self.node is this process's: it does not travel")
 
     def spawn(
         self,
         actor: type[B],
         *args: Any,
         name: Any = None,
+        metadata: Mapping[str, Any] | None = None,
         mailbox: Mailbox | None = None,
         placement: Placement = "any",
         init_timeout_s: float | None = 5.0,
         **kwargs: Any,
     ) -> ActorRef[B]:
-        """Start an actor and return its reference when it is ready; None if it raised Ignore. Raises StartError."""
+        """Start an actor and return its reference when it is ready; None if it raised Ignore. Raises StartError.
+
+        `metadata` are its name's, by which others can select it.
+        """
         request = self.request(actor, args, kwargs, name, mailbox, init_timeout_s)
+        if metadata is not None:
+            if name is None:
+                raise SpecError("metadata", "belong to a name: give the actor one")
+            pack_metadata(metadata)
+            request = request._replace(metadata=dict(metadata))
         return self._runtime.start_at(self.choose_home(placement), request)
 
     def spawn_many(
@@ -72,8 +95,9 @@ class NodeFacade:
         runtime = self._runtime
         waits: list[tuple[Future[Any], int]] = []
         left = number
+        share = -(-number // max(1, len(self.worker_numbers))) if placement == "any" else number
         while left:
-            batch = min(BATCH, left)
+            batch = min(BATCH, share, left)
             left -= batch
             waits.append((runtime.control(self.choose_home(placement), "start_alike", request, batch), batch))
         path = f"{actor.__module__}:{actor.__qualname__}"
@@ -92,8 +116,7 @@ class NodeFacade:
         init_timeout_s: float | None,
     ) -> StartRequest:
         """Say what is to be started. Raises SpecError for what is no actor."""
-        if not isinstance(actor, type) or not issubclass(actor, Actor):
-            raise SpecError(repr(actor), "is no actor: subclass al.Actor or al.ProcessActor")
+        actor = hosted(actor)
         if name is not None:
             self._runtime.names.check(name)
         self._runtime.know_class(actor)
@@ -119,12 +142,20 @@ class NodeFacade:
             if placement not in workers:
                 raise SpecError("placement", f"there is no worker {placement}: this node has {len(workers)}")
             return placement
-        return workers[next(self._turn) % len(workers)]
+        home = workers[next(self._turn) % len(workers)]
+        board = self._runtime.board
+        if board is not None:
+            for _ in workers:
+                if not board.u8[home * ROW_BYTES + SHEDDING] and not board.u8[home * ROW_BYTES + GUEST]:
+                    break
+                home = workers[next(self._turn) % len(workers)]
+        return home
 
     @property
     def worker_numbers(self) -> list[int]:
         """The numbers of the node's workers; empty in an embedded node."""
-        return list(range(1, self._runtime.options.workers + 1))
+        board = self._runtime.board
+        return list(range(1, ((board.workers if board is not None else 0) or self._runtime.options.workers) + 1))
 
     @property
     def dead_letters(self) -> DeadLetters:
@@ -146,7 +177,7 @@ class NodeFacade:
         names, address = self._runtime.names, ref.address
         if not ref.is_alive():
             raise ActorDied(str(ref), "noproc", "never")
-        names.register(name, address, metadata)
+        take_name(self._runtime, name, address, metadata)
         try:
             lives = self._runtime.control(ref.home, "named", address, str(name)).get(timeout=10)
         except StartError:
@@ -166,6 +197,78 @@ class NodeFacade:
         entry = self._runtime.names.lookup(name)
         return entry.metadata if entry is not None else None
 
+    def update_metadata(self, name: Any, changes: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Change some keys of a name's metadata (to None: remove) in one step; return them, None if nobody has it.
+
+        Blocks or parks. Raises InvalidMetadata and SharedMemoryFull; then nothing has changed.
+        """
+        entry = self._runtime.names.merge_metadata(name, changes)
+        return entry.metadata if entry is not None else None
+
+    def find(self, name: Any) -> ActorRef[Any]:
+        """Return the actor that owns `name`. Raises NothingFound, which says what was searched and what came near."""
+        found = self.whereis(name)
+        if found is not None:
+            return found
+        names = self._runtime.names
+        wanted = split(names.check(name))
+        import difflib  # only who is not found is compared
+
+        known = {via.name: str(via) for via in names.names(wanted.namespace)}
+        near = difflib.get_close_matches(wanted.name, known, n=3)
+        where = f"namespace {wanted.namespace!r} in {names.statistics().partitions} partitions"
+        raise NothingFound(
+            f"the name {wanted.name!r}", f"the {len(known):,} names of {where}", tuple(known[name] for name in near)
+        )
+
+    def select(self, actor: type[B] | None = None, /, *, at_least: int = 0, **metadata: Any) -> list[ActorRef[B]]:
+        """Return the actors whose name has all of these metadata (and whose class is `actor`), through an index.
+
+        A collection asks for each of its items: `select(tier=1, capabilities=["plan", "search"])`. Only keys that the
+        node indexes can be asked for (`registry.index`). No message is sent. Raises SpecError for another key,
+        NothingFound if fewer than `at_least` are found: it says how many have each of them.
+        """
+        asked = metadata if actor is None else {"class": f"{actor.__module__}:{actor.__qualname__}", **metadata}
+        indexed = self._runtime.options.registry.index
+        if not asked:
+            raise SpecError("select", f"say what for: a class, or values of {', '.join(indexed)}")
+        for key in asked:
+            if key not in indexed:
+                text = f"there is no index over {key!r}, only over {', '.join(indexed)}: add it to registry.index"
+                raise SpecError("select", text)
+        addresses, found = select(self._runtime.names.memberships(), asked)
+        alive = self._runtime.is_alive
+        refs = [self._runtime.ref(address) for address in addresses if alive(address)]
+        if len(refs) < at_least:
+            what = ", ".join(f"{key}={value!r}" for key, value in asked.items())
+            each = ", ".join(f"{count} with {key}" for key, count in found.items())
+            raise NothingFound(f"{what} ({len(refs)} of at least {at_least})", f"the index over metadata: {each}")
+        return refs
+
+    def group(self, name: Any) -> Group:
+        """Return the group of that name: join, leave, members, and sending to all of them."""
+        return Group(self._runtime, name)
+
+    def groups(self) -> list[str]:
+        """Return the names of the groups that have members, sorted. No message is sent."""
+        return sorted(self._runtime.names.memberships().keys("g"))
+
+    def topic(self, name: Any) -> Topic:
+        """Return the topic of that name: subscribe, unsubscribe, publish."""
+        return Topic(self._runtime, name)
+
+    def listen(self, ref: ActorRef[Any], group: Any = None) -> None:
+        """Let an actor hear, in `on_receive`, of every change of the names, or of one group's members; until it ends.
+
+        It gets `al.Registered` and `al.Unregistered`, or `al.Joined` and `al.Left`, in the order of the changes, of
+        those that are made after this returns. Blocks or parks. Raises ActorDied.
+        """
+        Listeners(self._runtime, group).add((ref,), None)
+
+    def unlisten(self, ref: ActorRef[Any], group: Any = None) -> bool:
+        """Let it hear no more; return whether it did."""
+        return bool(Listeners(self._runtime, group).remove((ref,)))
+
     def monitor(self, ref: ActorRef[Any]) -> Future[Down]:
         """Return a future of the Down of `ref`: settled once, when this incarnation of it ends."""
         down: Future[Down] = Future(f"the end of {ref.path}")
@@ -175,13 +278,33 @@ class NodeFacade:
         kernel.signals.watch_from_outside(ref.address, down)
         return down
 
-    def pool(self, name: str, max_bytes: int = 1 << 30) -> ContextPool:
-        """Return the node's pool of that name, making it if need be: tables that all its actors share."""
+    def lazies(self) -> dict[int, list[LazyRow]]:
+        """Return, by worker (0: this process, if it is no worker), the lazy values it has and who holds them.
+
+        Blocks or parks until the workers have answered.
+        """
+        asked = {worker: self._runtime.control(worker, "lazies") for worker in self.worker_numbers}
+        here = {} if self._runtime.process in asked else {0: lazy_rows()}
+        return here | {worker: rows.get(timeout=10) for worker, rows in asked.items()}
+
+    def pool(self, name: str, max_bytes: int | None = None, settings: PoolSettings | None = None) -> ContextPool:
+        """Return the node's pool of that name, making it if need be: data that all its actors share.
+
+        A new one has `settings`, else those of the node's options, else the defaults with `max_bytes`. One that exists
+        is as it was made: SpecError if it should be otherwise.
+        """
         runtime = self._runtime
         pool: ContextPool | None = runtime.pools.get(name)
         if pool is None:
             directory = runtime.directory
             if directory is None:
                 directory = runtime.own_directory()
-            pool = runtime.pools[name] = ContextPool(directory, name, max_bytes)
+            pools = directory / POOLS
+            pools.mkdir(mode=0o700, exist_ok=True)
+            settings = settings or runtime.options.pools.get(name)
+            pool = runtime.pools[name] = ContextPool(pools, name, max_bytes, settings)
+            let_go_in_children(pool)
+            runtime.pool_made(directory)
+        elif (max_bytes not in (None, pool.max_bytes)) or settings not in (None, pool.settings):
+            return ContextPool(Path(pool.path).parent, name, max_bytes, settings)  # which says what is wrong
         return pool

@@ -7,6 +7,7 @@ Edge (a fork hook of this process); used by the node's directory (a child's copi
 from __future__ import annotations
 
 import os
+import traceback
 import weakref
 from typing import Protocol
 
@@ -31,4 +32,7 @@ def let_go_in_children(one: Held) -> None:
 
 def _close_in_child() -> None:
     for one in list(_held):
-        one.close_in_child()
+        try:
+            one.close_in_child()
+        except Exception:
+            traceback.print_exc()  # the others' part must not depend on it

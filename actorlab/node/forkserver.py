@@ -1,26 +1,31 @@
 """The forkserver, as its client sees it: ours alone, beside whatever the user does with multiprocess.
 
 Edge (processes, sockets); used by launch. The process itself runs preload.serve, and in it multiprocess's own server.
+It is a fresh interpreter, or, if that was asked for, a fork of this very process, which spares it the imports.
 Its requests carry /dev/null where multiprocess passes on the forkserver's alive pipe and its resource tracker:
 a worker then holds neither, so it cannot keep the forkserver alive, and no tracker is needed (11 MB).
 """
 
 from __future__ import annotations
 
+import contextvars
 import io
 import itertools
 import os
 import signal
 import socket
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from multiprocess import forkserver, reduction, spawn, util
 
 from ..errors import WorkerStartError
 from .boot import Boot, absolute_sys_path, interrupts_blocked, write_all
-from .preload import serve
+from .clean_slate import wipe
+from .preload import count_threads, flush_streams, serve
 from .worker_process import Newborn, is_readable
 
 _WARM_TIMEOUT_S = 2.0
@@ -31,10 +36,15 @@ _LONGEST_SOCKET_PATH = 100
 class ForkServer:
     """A forkserver just started; it imports `modules`, and `welcome` if it can. `is_warm` once it has answered.
 
-    WorkerStartError if it could not be started.
+    `by_fork`: it is a fork of this process, which must have one thread. WorkerStartError if it could not be started.
     """
 
-    def __init__(self, directory: Path, modules: Sequence[str], welcome: Sequence[str] = ()) -> None:
+    def __init__(
+        self, directory: Path, modules: Sequence[str], welcome: Sequence[str] = (), *, by_fork: bool = False
+    ) -> None:
+        if by_fork and (threads := count_threads()) > 1:
+            why = f"start_method='fork' needs a process with one thread, and this one has {threads}"
+            raise WorkerStartError("the forkserver", f"{why}; start the node before they are, or take 'forkserver'")
         self.is_warm = False
         self._path = directory / f"fork-{next(_numbers)}.sock"
         alive, lifeline = os.pipe()
@@ -45,11 +55,14 @@ class ForkServer:
                     listener.bind(address)
                 os.chmod(self._path, 0o600)
                 listener.listen()
-                command = spawn.get_command_line()
-                code = f"import sys; sys.path[:] = {absolute_sys_path()!r}; from {serve.__module__} import serve; "
-                code += f"serve({listener.fileno()}, {alive}, {list(modules)!r}, {str(directory)!r})"
-                command[command.index("-c") :] = ["-c", code, *welcome]
-                self.pid: int = util.spawnv_passfds(spawn.get_executable(), command, [listener.fileno(), alive])
+                command = _command(listener.fileno(), alive, modules, welcome, directory)
+                if by_fork:
+                    flush_streams()  # or its copy would be printed once more by whoever prints next
+                    self.pid: int = os.fork()
+                    if self.pid == 0:
+                        _become(listener.fileno(), alive, modules, directory, command, welcome)
+                else:
+                    self.pid = util.spawnv_passfds(spawn.get_executable(), command, [listener.fileno(), alive])
         except OSError as error:
             self._lifeline.close()
             raise WorkerStartError("the forkserver", str(error))
@@ -121,6 +134,32 @@ class ForkServer:
         if self._pidfd >= 0:
             os.close(self._pidfd)
         self._pidfd = -1
+
+
+def _command(
+    listener: int, alive: int, modules: Sequence[str], welcome: Sequence[str], directory: Path
+) -> list[str]:
+    """Return the command line of a fresh interpreter that becomes the forkserver; the welcome modules come last."""
+    command: list[str] = spawn.get_command_line()
+    code = f"import sys; sys.path[:] = {absolute_sys_path()!r}; from {serve.__module__} import serve; "
+    code += f"serve({listener}, {alive}, {list(modules)!r}, {str(directory)!r}, sys.argv[1:], sys.orig_argv)"
+    command[command.index("-c") :] = ["-c", code, *welcome]
+    return command
+
+
+def _become(
+    listener: int, alive: int, modules: Sequence[str], directory: Path, command: list[str], welcome: Sequence[str]
+) -> NoReturn:
+    """In a fork of the user's process: be the forkserver, and never come back to what it did before."""
+    try:
+        wipe({listener, alive})
+        again = [spawn.get_executable(), *command[1:]]
+        contextvars.Context().run(serve, listener, alive, list(modules), str(directory), list(welcome), again)
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(1)
 
 
 @contextmanager

@@ -16,9 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..actor import ASK, CALL, CAST, CONTROL, FAIL, IDLE, REPLY, SIGNAL, STOP, TELL, Cell, Kernel
-from ..errors import ActorDied, NotSendable, RemoteError, StartError
+from ..errors import ActorDied, MailboxFull, NotSendable, RemoteError, StartError
+from ..ids import process_of
 from ..transport import (
+    EPOCH,
     MOST_WATCHED,
+    ROW_U32,
+    SPILLED,
     WANT,
     Board,
     Doorbell,
@@ -29,18 +33,17 @@ from ..transport import (
     decode_exception,
     lane_path,
     loads,
+    spill_size_in,
 )
 from .answers import RemoteAsk
 from .draining import drainer
+from .fate import settle
 from .help import Help
 
 if TYPE_CHECKING:
     from .runtime import ProcessRuntime
 
 log = logging.getLogger("actorlab")
-
-SPILLED = 1
-"""Flag of a message whose payload is a token: the rest is in a file of its own."""
 
 
 class Inlet:
@@ -63,6 +66,7 @@ class Inlet:
         self.unfinished: set[int] = set()  # senders whose lane was not drained to its end
         self.wanted: set[int] = set()  # senders that wait for room, and have some now
         self.token = threading.Lock()
+        self._fates = threading.Lock()  # a blocking actor's thread settles what it had in hand, too
         self.question = partial(RemoteAsk, runtime)  # the sink of a question from another process: corr, chain
         self._alone = process != 0  # else two threads drain, and a kernel's inbox keeps what they hand on in order
         self.watch = Watch(board, process, self.reader, MOST_WATCHED if self._alone else 0)
@@ -75,6 +79,11 @@ class Inlet:
         self.help = None if process else Help(self, board, directory)
         self._sleep = self.help.rest if self.help is not None else partial(board.sleep, process)
         self._wake = self.help.wake if self.help is not None else partial(board.wake, process)
+
+    def epoch_of(self, home: int) -> int:
+        """Return which process of the slot of `home` it is now: they are counted."""
+        epoch: int = self._board.u32[process_of(home) * ROW_U32 + EPOCH]
+        return epoch
 
     def attach(self, kernel: Kernel) -> None:
         """Have a kernel sleep on our doorbell, and drain: in a worker its thread is the only one that does."""
@@ -95,8 +104,11 @@ class Inlet:
     # -- the hub's side -------------------------------------------------------------------------------------------
 
     def ring_wanted(self) -> None:
-        while self.wanted:
-            sender = self.wanted.pop()
+        while True:
+            try:
+                sender = self.wanted.pop()
+            except KeyError:
+                return  # in the user's process two threads drain, and the other was faster
             if self.readers[sender].take_want():
                 self._outlet.announce(sender)
 
@@ -169,12 +181,16 @@ class Inlet:
             self.free(sender << 16 | block)
         else:
             payload = reader.payload_bytes(block, length)
-            self.free(sender << 16 | block)
             try:
+                # before the block is free: else a kill between the two would leave it read by nobody, and lent for ever
                 body = self._runtime.spill.read(payload) if flags & SPILLED else loads(payload)
             except BaseException as error:
+                if flags & SPILLED:
+                    self._runtime.spill.discard(payload)
+                self.free(sender << 16 | block)
                 self._cannot_be_read(kind, corr, error)
                 return
+            self.free(sender << 16 | block)
             if kind == SIGNAL:
                 self._runtime.signal_here(dest, body, at_once=self._alone)
             else:
@@ -190,10 +206,14 @@ class Inlet:
 
     def _admit(self, cell: Cell, record: Record) -> None:
         """Let a message in at its mailbox's door; a stop always gets in."""
+        admission = cell.kernel.admission
         if record[2] == STOP:
-            cell.kernel.admission.admit_stop(cell, record)
+            admission.admit_stop(cell, record)
+        elif admission.shedding:
+            full = MailboxFull(cell.name, admission.shedding, cell.bounds.overflow, "memory")
+            admission.refuse(cell, record, None, full, "shed")
         else:
-            cell.kernel.admission.admit(cell, record, None)
+            admission.admit(cell, record, None)
 
     def _answer(self, future: Any, kind: int, flags: int, payload: bytes) -> None:
         try:
@@ -213,7 +233,7 @@ class Inlet:
         payload = self.readers[corr >> 56].payload_bytes(block, length)
         try:
             if flags & SPILLED:
-                keep = cell.behaviour.redeliver > 0
+                keep = cell.behaviour.redeliver > 0 or cell.behaviour.stash_capacity > 0
                 body = self._runtime.spill.read(payload, keep)
                 if keep:
                     self._kept[corr >> 56 << 16 | block] = payload
@@ -221,7 +241,6 @@ class Inlet:
                 body = loads(payload)
         except BaseException as error:
             why = f"{type(error).__name__}: {error}"
-            cell.kernel.table.count_dead(cell.word)
             if corr & NUMBER:
                 refusal = NotSendable(f"a message to {cell.name}", f"it cannot be unpickled in {self._place}: {why}")
                 RemoteAsk(self._runtime, corr, ()).fail(refusal)
@@ -240,6 +259,13 @@ class Inlet:
             return (ASK, body[0], RemoteAsk(self._runtime, corr, body[1]))
         return (STOP, body[0], RemoteAsk(self._runtime, corr, ()) if corr & NUMBER else None)
 
+    def weigh(self, record: Record) -> int:
+        """Return the bytes of a message that waits, 0 for a stop."""
+        _dest, corr, kind, flags, block, length = record
+        if kind == STOP:
+            return 0
+        return spill_size_in(self.readers[corr >> 56].payload_bytes(block, length)) if flags & SPILLED else length
+
     def free(self, hand: int) -> None:
         """Give a block back to its sender, and note whether the sender waits for one."""
         sender = hand >> 16
@@ -251,25 +277,71 @@ class Inlet:
         if reader.buf[WANT]:
             self.room_for(sender)
 
+    def settle(self, cell: Cell, hand: int, failed: bool, in_hand: bool) -> None:
+        """Count message `hand` (an in-hand code) as failed or as a dead letter, and free its block, as one."""
+        position = self.readers[hand - 1 >> 16].position(hand - 1 & 0xFFFF)
+        with self._fates:
+            settle(cell.kernel.table.table, cell.word, hand, position, failed, self.free, in_hand)
+
+    def record_at(self, hand: int) -> Record:
+        """Return the record of a message that lies in a lane."""
+        return self.readers[hand >> 16].record(hand & 0xFFFF)
+
+    def lies_at(self, hand: int) -> int:
+        """Return the position of a message that was drained and not given back; 0: its block is free, or filled again.
+
+        For whoever comes after a dead process. From its lane's head on that one had drained nothing.
+        """
+        reader, block = self.reader(hand >> 16), hand & 0xFFFF
+        if not reader.holds(block):  # first: a sender that fills it says where it is before it says that there is one
+            return 0
+        position = reader.position(block)
+        return position if position < reader.head else 0
+
+    def peek(self, record: Record) -> Any:
+        """Unpickle the body of a message that stays where it is; raise what that raises."""
+        _dest, corr, _kind, flags, block, length = record
+        payload = self.readers[corr >> 56].payload_bytes(block, length)
+        return self._runtime.spill.read(payload, True) if flags & SPILLED else loads(payload)
+
     def room_for(self, sender: int) -> None:
         """A block was freed and `sender` waits for one: it is rung in the hub's next turn."""
         self.wanted.add(sender)
         if self._kernel is not None:
             self._kernel.hub.wake()  # freed by another thread than the hub's, while that sleeps
 
-    def drop(self, record: Record, reason: str, error: BaseException) -> None:
-        """Nobody will handle it: tell its caller, record a dead letter, free its block."""
-        dest, corr, kind, flags, block, length = record
+    def drop(
+        self,
+        record: Record,
+        reason: str,
+        error: BaseException | None,
+        cell: Cell | None = None,
+        in_hand: bool = False,
+    ) -> None:
+        """Nobody will handle it: tell its caller (not without an error), record a dead letter, free its block.
+
+        It is counted, if it is a cell's.
+        """
+        dest, corr, kind, _flags, block, length = record
         sender = corr >> 56
-        if kind in (CALL, ASK, STOP) and corr & NUMBER:
-            RemoteAsk(self._runtime, corr, ()).fail(error)
-        if flags & SPILLED:
-            self._runtime.spill.discard(self.readers[sender].payload_bytes(block, length))
+        self.disappoint(record, error)
         what = {TELL: "a tell", CAST: "a cast", ASK: "an ask", CALL: "a call", STOP: "a stop"}.get(kind, f"kind {kind}")
-        self.free(sender << 16 | block)
+        hand = (sender << 16 | block) + 1
+        if cell is None:
+            self.free(hand - 1)
+        else:
+            self.settle(cell, hand, False, in_hand=in_hand)
         if kind != STOP:
             text = f"{what} of {length} bytes from process {sender}"
             self._runtime.dead_letters.add(self._runtime.label(dest), dest, text, reason)
+
+    def disappoint(self, record: Record, error: BaseException | None) -> None:
+        """Tell the caller of a message that nobody handles, and remove the file of a large one. It may be repeated."""
+        _dest, corr, kind, flags, block, length = record
+        if error is not None and kind in (CALL, ASK, STOP) and corr & NUMBER:
+            RemoteAsk(self._runtime, corr, ()).fail(error)
+        if flags & SPILLED:
+            self._runtime.spill.discard(self.readers[corr >> 56].payload_bytes(block, length))
 
     def lanes(self) -> dict[int, LaneReader]:
         """Return the lanes in use, by sender."""

@@ -7,7 +7,10 @@ where there is no fork. A warm spare, already forked and waiting, takes the plac
 Guarantees: every process here ends with this one, even if it is killed (see preload); a worker starts with an empty
 `__main__`, so a script without a guard, a notebook and stdin serve; no resource tracker is started; a module that
 cannot be imported is an error that names it. A killed forkserver harms no worker and is replaced by the next launch.
-Ends are seen at pidfds only: multiprocess's sentinels all fire when the forkserver is killed.
+Ends are seen at pidfds: multiprocess's sentinels all fire when the forkserver is killed, for it is the one writer of
+those pipes. Where there are no pidfds nothing is forked from a server: spawned workers are our own children, which the
+system keeps for us until we wait for them, and each alone holds the pipe that tells its end. What a forkserver does
+when the controller is killed, a sentry does there.
 
 Not promised: variables set in os.environ after `start` do not reach forked workers; semaphores that a
 worker makes with `multiprocess` are unlinked when it ends, not when it is killed.
@@ -17,29 +20,37 @@ from __future__ import annotations
 
 import os
 import queue
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import multiprocess
-
 from ..errors import StartError, WorkerStartError
+from ..memory import has
 from .boot import Boot, spawn_process
 from .forks import let_go_in_children
 from .forkserver import ForkServer
-from .worker_process import READY_TIMEOUT_S, Method, Newborn, WorkerProcess
+from .options import StartMethod
+from .sentry import Sentry
+from .worker_process import (
+    LARGE_ASSIGNMENT_BYTES,
+    READY_TIMEOUT_S,
+    Method,
+    Newborn,
+    WorkerProcess,
+    control_pipe,
+)
 
 _STOP_TIMEOUT_S = 5.0
-_LARGE_ASSIGNMENT_BYTES = 65_536
 
 
 class Launcher:
     """Starts worker processes that all run `target` ("module:function", called with assignment and control).
 
     `preload` are further modules to import before forking; `welcome` those that are better there, but need not be: one
-    that raises, or starts threads, is left to the workers. Thread-safe. Its processes end with `stop`, or with us.
+    that raises, or starts threads, is left to the workers. `method` is as in NodeOptions; with "fork" the first
+    forkserver is a fork of us, made by `start`, and later ones are fresh: by then we have threads. Thread-safe. Its
+    processes end with `stop`, or with us.
     """
 
     def __init__(
@@ -49,7 +60,7 @@ class Launcher:
         *,
         preload: Sequence[str] = (),
         welcome: Sequence[str] = (),
-        method: Method | None = None,
+        method: StartMethod = "auto",
         spare: bool = False,
         ready_timeout_s: float = READY_TIMEOUT_S,
     ) -> None:
@@ -57,11 +68,13 @@ class Launcher:
         self.target = target
         self.modules = [target.partition(":")[0], *preload]
         self.welcome = [module for module in welcome if module not in self.modules]
-        self.method: Method = method or default_method()
+        self.method: Method = default_method() if method == "auto" else "spawn" if method == "spawn" else "forkserver"
+        self._forks_us = method == "fork"
         self.keeps_spare = spare
         self.ready_timeout_s = ready_timeout_s
         self.spare_error: WorkerStartError | None = None
         self._server: ForkServer | None = None
+        self._sentry: Sentry | None = None
         self._making = threading.Lock()  # one process is made at a time
         self._handing = threading.Lock()  # guards _spare, _workers, _stopped; never held while something is awaited
         self._spare: WorkerProcess | None = None
@@ -72,10 +85,15 @@ class Launcher:
         let_go_in_children(self)
 
     def start(self) -> None:
-        """Start the forkserver; it imports in the background. Returns in about 3 ms."""
+        """Start the forkserver; it imports in the background. Returns in about 3 ms. Or the sentry, without one.
+
+        WorkerStartError: there is none, for example because this process has threads and is to be forked.
+        """
         with self._making:
-            if self.method == "forkserver" and self._server is None:
-                self._server = ForkServer(self.directory, self.modules, self.welcome)
+            if self.method == "spawn":
+                self._post_sentry()
+            elif self._server is None:
+                self._server = ForkServer(self.directory, self.modules, self.welcome, by_fork=self._forks_us)
         if self.keeps_spare and self._refiller is None:
             self._refiller = threading.Thread(target=self._refill, name="actorlab-spare", daemon=True)
             self._refiller.start()
@@ -91,6 +109,12 @@ class Launcher:
         """The forkserver's process, if there is one; it may have died since."""
         server = self._server
         return server.pid if server is not None else None
+
+    @property
+    def sentry_pid(self) -> int | None:
+        """The sentry's process, if there is one; it may have died since."""
+        sentry = self._sentry
+        return sentry.pid if sentry is not None else None
 
     def launch(self, slot: int, assignment: bytes) -> WorkerProcess:
         """Give `assignment` to the spare, or to a new process, and return it; call `wait_ready` to know it is well.
@@ -108,7 +132,7 @@ class Launcher:
         if worker is None:
             worker = self._make(slot)
             try:
-                if len(assignment) > _LARGE_ASSIGNMENT_BYTES:
+                if len(assignment) > LARGE_ASSIGNMENT_BYTES:
                     worker.wait_ready(self.ready_timeout_s)  # more than the pipe takes before anybody reads
                 worker.assign(slot, assignment)
             except OSError:
@@ -119,6 +143,26 @@ class Launcher:
                 raise WorkerStartError(f"worker {slot}", f"pid {worker.pid} ended before it was ready; see its stderr")
         self.want_spare()
         return worker
+
+    def renew(self) -> None:
+        """Have later processes forked from a new forkserver, which imports everything anew: code that has changed.
+
+        Those that run go on as they are. Blocks until the old forkserver has ended. WorkerStartError: there is no new
+        one, and the old one serves on.
+        """
+        old = None
+        with self._making:
+            if self.method == "forkserver":  # else each process imports for itself, and only the spare is old
+                fresh = ForkServer(self.directory, self.modules, self.welcome)
+                old, self._server = self._server, fresh
+        with self._handing:
+            spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.kill()
+            spare.close()
+        if old is not None:
+            old.stop()
+        self.want_spare()
 
     def want_spare(self) -> None:
         """Make a spare in the background if there is none. `launch` does it; call it to have one from the start."""
@@ -152,6 +196,7 @@ class Launcher:
                 workers.append(self._spare)
                 self._spare = None
             server, self._server = self._server, None
+            sentry, self._sentry = self._sentry, None
         for worker in workers:
             worker.kill()
         deadline = time.monotonic() + _STOP_TIMEOUT_S
@@ -160,6 +205,8 @@ class Launcher:
             worker.close()
         if server is not None:
             server.stop()
+        if sentry is not None:
+            sentry.stop()
         if left:
             raise StartError("a clean end", f"processes {left} survive SIGKILL (a stuck device or file system?)")
 
@@ -174,6 +221,9 @@ class Launcher:
         server, self._server = self._server, None
         if server is not None:
             server.close()
+        sentry, self._sentry = self._sentry, None
+        if sentry is not None:
+            sentry.close()
 
     def _take_spare(self) -> WorkerProcess | None:
         with self._handing:
@@ -215,7 +265,9 @@ class Launcher:
 
     def _make(self, slot: int) -> WorkerProcess:
         with self._making:
-            control, theirs = multiprocess.Pipe()
+            if self.method == "spawn" and not self._stopped:
+                self._post_sentry()
+            control, theirs = control_pipe()
             try:
                 boot = Boot(self.method, theirs, self.target, self.modules)
                 newborn = self._fork(boot) if self.method == "forkserver" else spawn_process(boot)
@@ -236,6 +288,12 @@ class Launcher:
             self.release(worker)
             raise WorkerStartError(f"worker {slot}", "its node is stopping")
         return worker
+
+    def _post_sentry(self) -> None:
+        if self._sentry is None or self._sentry.has_ended():
+            if self._sentry is not None:
+                self._sentry.close()
+            self._sentry = Sentry(self.directory)
 
     def _fork(self, boot: Boot) -> Newborn:
         for _attempt in range(2):
@@ -261,6 +319,5 @@ class Launcher:
 
 
 def default_method() -> Method:
-    """Return "forkserver" where multiprocess offers it, else "spawn" (and in a frozen application, without -c)."""
-    offered = "forkserver" in multiprocess.get_all_start_methods() and not getattr(sys, "frozen", False)
-    return "forkserver" if offered else "spawn"
+    """Return "forkserver" where this system has one, else "spawn" (and in a frozen application, without -c)."""
+    return "forkserver" if has("forkserver") else "spawn"

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..telemetry import Event, Level
+from .chronicle import Chronicle
 
 log = logging.getLogger("actorlab")
 
@@ -27,6 +28,7 @@ LEVELS: dict[str, Level] = {
     "worker_replaced": "good",
     "actor_crashed": "error",
     "actor_restarted": "good",
+    "restart_failed": "warning",
     "supervisor_gave_up": "error",
 }
 """How an event reads unless it says otherwise; any other kind is `info`."""
@@ -43,9 +45,12 @@ class News:
         self._closed = False
         self._lost = 0
         self.waiting = 0
+        self.chronicle: Chronicle | None = None
 
     def tell(self, kind: str, text: str, fields: dict[str, Any] | None = None, level: Level | None = None) -> None:
-        """Tell the listener that something happened just now. From any thread; never waits."""
+        """Tell the listener, and the journal, that something happened just now. From any thread; never waits."""
+        if self.chronicle is not None:
+            self.chronicle.happened(kind, text, fields)
         if self._on_event is not None:
             event = Event(time.time(), kind, text, level or LEVELS.get(kind, "info"), fields or {})
             self.hand(self._on_event, event)
@@ -63,6 +68,11 @@ class News:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="actorlab news", daemon=True)
                 self._thread.start()
+
+    def count_letters(self) -> None:
+        """Have the journal say how many dead letters there were."""
+        if self.chronicle is not None:
+            self.chronicle.count()
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
@@ -85,3 +95,5 @@ class News:
         if thread is not None and thread is not threading.current_thread():
             self._queue.put(None)
             thread.join(timeout_s)
+        if self.chronicle is not None:
+            self.chronicle.close()

@@ -6,7 +6,6 @@ user may do here too, and beside it start trees, wait, look and stop.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 import time
@@ -15,39 +14,33 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from ..actor import Actor, ActorRef, DeadLetters, Future, Kernel, Mailbox, Placement, StartRequest
+from ..actor import Actor, ActorRef, DeadLetters, Future, Kernel, LazyRow, Mailbox, Placement, StartRequest
 from ..errors import CallTimeout, NodeGone, SpecError, StartError
 from ..ids import CONTROLLER_HOME, LOCAL_HOME
-from ..memory import ContextPool
+from ..memory import ContextPool, PoolSettings, remove_pools, shared_memory_folder
 from ..message import Down
-from ..supervision import DynamicSupervisor, PartitionSupervisor, Supervisor, SupervisorActor, modules_of
+from ..supervision import (
+    Change,
+    Supervisor,
+    SupervisorActor,
+    modules_of,
+)
 from ..telemetry import Event
+from .amend import Tree, carry_out, decide
 from .books import Books
 from .control import Quiet
 from .controller import Controller
+from .groups import Group, Topic
 from .options import NodeOptions
 from .roots import forget_root, write_root
 from .runtime import ProcessRuntime, log
+from .upkeep import Upkeep
+from .worker_row import Worker
 
 B = TypeVar("B", bound=Actor)
-Tree = Supervisor | DynamicSupervisor | PartitionSupervisor
 
 
-class Worker:
-    """A worker process as the user sees it."""
-
-    __slots__ = ("number", "pid", "restarts")
-
-    def __init__(self, number: int, pid: int, restarts: int) -> None:
-        self.number = number
-        self.pid = pid
-        self.restarts = restarts
-
-    def __repr__(self) -> str:
-        return f"<worker {self.number}: pid {self.pid}, {self.restarts} restarts>"
-
-
-class Node:
+class Node(Upkeep):
     """A node: this process as controller, and its workers. Open it with `with` or `async with`, or stop it yourself.
 
     `options` or keywords of NodeOptions (`workers=4, mailbox=…, name=…`). `tree` is started once the workers are ready.
@@ -64,13 +57,15 @@ class Node:
     ) -> None:
         base = options if options is not None else NodeOptions()
         self.options = replace(base, **keywords) if keywords else base
-        if self.options.registry.backend == "local" and self.options.workers and keywords.get("registry") is not None:
+        if self.options.registry.backend == "local" and self.options.workers:
             raise SpecError("registry.backend", "'local' serves one process: a node with workers needs 'shared'")
         self._stop_lock = threading.Lock()
         self._stopped = False
         self._stopping = threading.Event()
         self._ended: Future[str | None] = Future("the end of the node")
         self._roots: list[ActorRef[Any]] = []
+        self._trees: dict[ActorRef[Any], Tree] = {}
+        self._amending = threading.Lock()
         welcome = modules_of(tree) if tree is not None and self.options.preload_tree else ()
         self._controller = Controller(self.options, on_event, welcome)
         self._runtime = self._controller.runtime
@@ -99,6 +94,7 @@ class Node:
         actor: type[B],
         *args: Any,
         name: Any = None,
+        metadata: Mapping[str, Any] | None = None,
         mailbox: Mailbox | None = None,
         placement: Placement = "any",
         init_timeout_s: float | None = 5.0,
@@ -106,7 +102,14 @@ class Node:
     ) -> ActorRef[B]:
         """Start an actor; return its reference when it is ready. Nobody restarts it: for that, start a tree."""
         return self._facade.spawn(
-            actor, *args, name=name, mailbox=mailbox, placement=placement, init_timeout_s=init_timeout_s, **kwargs
+            actor,
+            *args,
+            name=name,
+            metadata=metadata,
+            mailbox=mailbox,
+            placement=placement,
+            init_timeout_s=init_timeout_s,
+            **kwargs,
         )
 
     def spawn_many(self, actor: type[B], number: int, *args: Any, **keywords: Any) -> list[ActorRef[B]]:
@@ -125,13 +128,49 @@ class Node:
         """Free a name; return whether it was taken."""
         return self._facade.unregister(name)
 
+    def find(self, name: Any) -> ActorRef[Any]:
+        """Return the actor that owns `name`. Raises NothingFound, with what was searched and what came near."""
+        return self._facade.find(name)
+
+    def select(self, actor: type[B] | None = None, /, *, at_least: int = 0, **metadata: Any) -> list[ActorRef[B]]:
+        """Return the actors whose name has these metadata, through an index. Raises NothingFound below `at_least`."""
+        return self._facade.select(actor, at_least=at_least, **metadata)
+
+    def update_metadata(self, name: Any, changes: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Change some keys of a name's metadata; return them, None if nobody has the name."""
+        return self._facade.update_metadata(name, changes)
+
+    def group(self, name: Any) -> Group:
+        """Return the group of that name: join, leave, members, and sending to all of them."""
+        return self._facade.group(name)
+
+    def groups(self) -> list[str]:
+        """Return the names of the groups that have members."""
+        return self._facade.groups()
+
+    def topic(self, name: Any) -> Topic:
+        """Return the topic of that name: subscribe, unsubscribe, publish."""
+        return self._facade.topic(name)
+
+    def listen(self, ref: ActorRef[Any], group: Any = None) -> None:
+        """Let an actor hear of every change of the names, or of one group's members."""
+        self._facade.listen(ref, group)
+
+    def unlisten(self, ref: ActorRef[Any], group: Any = None) -> bool:
+        """Let it hear no more; return whether it did."""
+        return self._facade.unlisten(ref, group)
+
     def monitor(self, ref: ActorRef[Any]) -> Future[Down]:
         """Return a future of the `Down` of `ref`."""
         return self._facade.monitor(ref)
 
-    def pool(self, name: str, max_bytes: int = 1 << 30) -> ContextPool:
-        """Return the node's pool of that name."""
-        return self._facade.pool(name, max_bytes)
+    def pool(self, name: str, max_bytes: int | None = None, settings: PoolSettings | None = None) -> ContextPool:
+        """Return the node's pool of that name, making it if need be; see `NodeFacade.pool`."""
+        return self._facade.pool(name, max_bytes, settings)
+
+    def lazies(self) -> dict[int, list[LazyRow]]:
+        """Return, by worker (0: this process), the lazy values it has and who holds them."""
+        return self._facade.lazies()
 
     @property
     def dead_letters(self) -> DeadLetters:
@@ -150,12 +189,38 @@ class Node:
         self._runtime.know_class(SupervisorActor)
         ref = self._runtime.start_at(home, request)
         self._roots.append(ref)
-        if self.directory is not None:
-            write_root(self.directory, ref.address, tree)
+        self._note_tree(ref, tree)
         down = self.monitor(ref)
         kernel = self._controller.kernel
         down.on_settled(lambda: kernel.post(self._root_ended, ref, down))  # behind the cause, if it gave up
         return ref
+
+    def is_well(self) -> bool:
+        """Whether the controller answers within 5 s."""
+        try:
+            self._runtime.control(CONTROLLER_HOME, "ping").get(timeout=5.0)
+        except Exception:
+            return False
+        return True
+
+    def amend(self, tree: Supervisor, *, dry_run: bool = False) -> tuple[Change, ...]:
+        """Make a running tree into `tree`: start what is new, stop what is gone, restart what changed, keep the rest.
+
+        The one of the same name, or the only one. Returns what was (`dry_run`: would be) done. If a new child does not
+        start, the old tree is put back and StartError says so; a change of the root's own keys is a SpecError, and
+        nothing is done. Blocks.
+        """
+        with self._amending:
+            root, todo = decide({ref: self._trees[ref] for ref in self._roots}, tree)
+            if todo and not dry_run:
+                carry_out(root, todo)
+                self._note_tree(root, tree)
+            return todo
+
+    def _note_tree(self, root: ActorRef[Any], tree: Tree) -> None:
+        self._trees[root] = tree
+        if self.directory is not None:
+            write_root(self.directory, root.address, tree)
 
     def _root_ended(self, ref: ActorRef[Any], down: Future[Down]) -> None:
         if ref in self._roots and not self._stopping.is_set():
@@ -225,7 +290,7 @@ class Node:
     @property
     def workers(self) -> list[Worker]:
         """The worker processes, by number."""
-        return [Worker(slot.number, slot.pid, slot.restarts) for slot in self._controller.slots.values()]
+        return [Worker(slot.number, slot.pid, slot.restarts, slot.recycles) for slot in self._controller.slots.values()]
 
     def kill_worker(self, number: int, cause: str = "killed by the user") -> None:
         """Kill a worker process (SIGKILL); its replacement follows."""
@@ -237,7 +302,7 @@ class Node:
         `brutal`: kill the workers at once. Whatever waited for an answer gets NodeGone.
         """
         with self._stop_lock:
-            if self._stopped:
+            if self._stopped or self._runtime.closed:  # the latter in a forked child: it is its parent's
                 return
             self._stopping.set()
             controller = self._controller
@@ -251,8 +316,10 @@ class Node:
                 controller.stop_workers(0.0, True)
                 self._runtime.settle_pending(NodeGone("the actor", self._runtime.node_id))
                 controller.happened("node_stopped", f"node {self.name} has stopped", {"name": self.name})
+                controller.caretaker.end()
                 controller.close()
                 if self._own is not None:
+                    remove_pools(self._own.name)
                     self._own.cleanup()
                 self._ended.reply(None)
 
@@ -311,6 +378,5 @@ class Node:
     def _own_directory(self) -> Path:
         """Return a directory for an embedded node that turns out to need one (pools)."""
         if self._own is None:
-            base = "/dev/shm" if os.path.isdir("/dev/shm") else None
-            self._own = tempfile.TemporaryDirectory(prefix="actorlab-", dir=base)
+            self._own = tempfile.TemporaryDirectory(prefix="actorlab-", dir=shared_memory_folder())
         return Path(self._own.name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ..actor import Future
@@ -16,13 +17,16 @@ from ..ids import CONTROLLER_HOME
 from ..message import WorkerDied
 from ..transport import BEAT, BEAT2, CURRENT, ROW_U64, Board
 from .exits import is_stopped
+from .memory_watch import MEMORY_LIMIT, MemoryWatch
 from .options import NodeOptions
 from .runtime import ProcessRuntime, log
 from .watchdog import culprit_in, stacks_path
 from .worker_process import WorkerProcess
 
-DUMP_S = 0.1
-"""What a worker that is put down gets to write down its stacks."""
+DUMP_S = 2.0
+"""What a worker that is put down gets at most to write down its stacks: it may not have a processor just now."""
+LOOK_S = 0.05
+"""How often is looked whether it has: when the file no longer grows."""
 
 
 class Slot:
@@ -33,6 +37,10 @@ class Slot:
         self.process: WorkerProcess | None = None
         self.ready: Future[int] = Future(f"worker {number}")
         self.restarts = 0
+        self.recycles = 0
+        self.host = 0  # the worker whose process it is a guest of
+        self.goes_to = 0  # the one it is to be a guest of when it has left
+        self.resumes = 0  # how often its place was given to a process that is to go on there, and is not ready yet
         self.failures = 0
         self.started_at = time.monotonic()
         self.beats = (0, 0.0, 0, 0.0)  # loop's and thread's counts, each with when it last moved
@@ -51,32 +59,44 @@ class Patrol:
     """Looks at the workers in `slots` every few beats."""
 
     def __init__(
-        self, slots: dict[int, Slot], board: Board, options: NodeOptions, runtime: ProcessRuntime, directory: Path
-    ) -> None:
+        self, slots: dict[int, Slot], board: Board, options: NodeOptions, runtime: ProcessRuntime, directory: Path,
+        recycle: Callable[[int], None], ended: Callable[[Slot, WorkerProcess], None],
+    ) -> None:  # fmt: skip
         self._slots = slots
+        self._ended = ended
         self._board = board
         self._options = options
         self._runtime = runtime
         self._directory = directory
         self._tick_at = time.monotonic()
+        self._memory = MemoryWatch(options.memory, runtime, directory, self.kill, recycle)
 
     def look(self) -> None:
-        """See who stands still. A verdict is void when our own tick slipped."""
+        """Show that we are alive, and see who stands still. Time in which our own tick slipped counts for nobody: a
+        machine that stands still again and again must neither put down who lives nor hide who hangs."""
+        signs = self._runtime.signs
+        if signs is not None:
+            signs.beat()
+            signs.turned()
+        self._runtime.pool_made(self._directory)  # by a worker, perhaps
         now = time.monotonic()
-        slipped = now - self._tick_at > 3 * self._options.heartbeat_s
+        since_s = now - self._tick_at
+        slipped_s = since_s if since_s > 3 * self._options.heartbeat_s else 0.0
         self._tick_at = now
         for slot in self._slots.values():
+            if slot.process is not None and not slot.host and slot.process.has_ended_unseen():
+                self._ended(slot, slot.process)
             if slot.process is not None and slot.ready.state:
-                self._look_at(slot, now, slipped)
+                self._look_at(slot, now, slipped_s)
+                if slot.verdict is None and not slot.host:
+                    self._memory.look(slot.number, slot.pid)
 
-    def _look_at(self, slot: Slot, now: float, slipped: bool) -> None:
+    def _look_at(self, slot: Slot, now: float, slipped_s: float) -> None:
         row = slot.number * ROW_U64
         loop, thread = self._board.u64[row + BEAT], self._board.u64[row + BEAT2]
         loop_was, loop_at, thread_was, thread_at = slot.beats
-        if slipped or loop != loop_was:
-            loop_at = now
-        if slipped or thread != thread_was:
-            thread_at = now
+        loop_at = now if loop != loop_was else min(now, loop_at + slipped_s)
+        thread_at = now if thread != thread_was else min(now, thread_at + slipped_s)
         slot.beats = (loop, loop_at, thread, thread_at)
         frozen = now - thread_at
         if frozen > self._options.hang_timeout_s and slot.process is not None:
@@ -91,7 +111,8 @@ class Patrol:
             if not slot.interrupted:
                 slot.interrupted = True
                 log.warning("worker %d: %s; interrupting the handler that holds it", home, cause)
-            slot.process.send_signal(signal.SIGUSR1)
+            if not slot.host:  # else it would hit whoever has the host's thread
+                slot.process.send_signal(signal.SIGUSR1)
 
     def kill(self, home: int, cause: str) -> None:
         """Kill a worker; its replacement follows. The incident carries the cause."""
@@ -110,11 +131,23 @@ class Patrol:
         if is_stopped(process):
             process.kill()
             return
+        path = stacks_path(self._directory, slot.number)
+        before = _size_of(path)
         process.send_signal(signal.SIGUSR2)
-        self._runtime.kernels[CONTROLLER_HOME].hub.loop.call_later(DUMP_S, process.kill)
+        self._kill_when_written(process, path, before, before, time.monotonic() + DUMP_S)
+
+    def _kill_when_written(self, process: WorkerProcess, path: Path, before: int, last: int, end: float) -> None:
+        size = _size_of(path)
+        if time.monotonic() >= end or process.has_ended() or before < size == last:
+            process.kill()
+            return
+        loop = self._runtime.kernels[CONTROLLER_HOME].hub.loop
+        loop.call_later(LOOK_S, self._kill_when_written, process, path, before, size, end)
 
     def culprit(self, slot: Slot) -> str:
         """Return who a worker that was put down was busy with, as far as it could say."""
+        if slot.verdict == MEMORY_LIMIT:
+            return ""  # whoever has the thread just then need not be who took the memory
         try:
             dump = stacks_path(self._directory, slot.number).read_text("utf-8", "replace")
         except OSError:
@@ -124,3 +157,10 @@ class Patrol:
         if address:
             return f"{self._runtime.label(address)} {where}".strip()
         return where
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

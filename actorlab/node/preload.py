@@ -7,7 +7,8 @@ is the last one standing when the controller is killed: it sees to it that no wo
 Guarantees: with the controller's end, a worker ends at once, by the kernel's hand: the read end of its lifeline (a
 pipe whose only writer is the controller) raises SIGKILL when it hangs up, whether the worker sleeps, computes, or holds
 the GIL in C code. Unlike the parent-death signal that does not depend on the thread that forked it, and
-a killed *forkserver* harms no worker.
+a killed *forkserver* harms no worker. Where a pipe raises no signal, a thread reads it and does the same: a worker that
+holds the GIL in C code then lives on until it lets go of it, or the sentry kills it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import os
 import select
 import signal
 import sys
+import threading
+import time
 import types
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -29,12 +32,20 @@ from typing import Any
 import multiprocess
 import multiprocess.forkserver
 
+from ..memory import has
+from .code_pages import give_back_code
 from .directory import remove_orphaned
+from .forks import let_go_in_children
 
 SINGLE_THREADED = {"JE_ARROW_MALLOC_CONF": "background_thread:false", "OPENBLAS_NUM_THREADS": "1"}
 """Read by pyarrow and numpy when they load: without them both start threads, and forking with threads is unsound."""
 
+FRUGAL = {"MIMALLOC_ARENA_EAGER_COMMIT": "0"}
+"""Read by Arrow's allocator when it loads: else it begins with huge pages, 4 MB in each process that allocates a byte.
+Whatever the user has set instead, is left as it is."""
+
 _CONTROLLER_END_S = 5.0
+_LEAVING_S = 0.2
 
 Target = Callable[[bytes, Any], None]
 
@@ -42,33 +53,36 @@ _failures: list[tuple[str, str]] = []  # what the forkserver could not import; i
 _forkserver_only: list[int] = []  # descriptors that a forked worker closes; empty where we were spawned
 
 
-def serve(listener: int, alive: int, modules: list[str], directory: str) -> None:
+def serve(
+    listener: int, alive: int, modules: list[str], directory: str, welcome: list[str], command: list[str]
+) -> None:
     """Be the forkserver: import `modules`, then fork a process a request until the controller is gone.
 
     `listener` and `alive` are inherited descriptors: a listening Unix socket, and the read end of the pipe that only
-    the controller holds open. Whatever an import raises is kept for the workers to report. The modules on the command
-    line are welcome but not needed: what one of them raises, the worker that needs it will say; if one starts threads,
-    this process begins anew without them. Returns when the controller is gone and all that it left has been cleaned up.
+    the controller holds open. Whatever an import raises is kept for the workers to report. The modules in `welcome`
+    are not needed: what one of them raises, the worker that needs it will say; if one starts threads, this process
+    begins anew without them, by `command`, which ends with their names. Returns when the controller is gone and all
+    that it left has been cleaned up.
     """
     controller = os.pidfd_open(os.getppid())
     _forkserver_only.append(controller)
     refuse_interrupts()
     die_when_closed(alive)  # an import may take long, or for ever
     name_process("al-forkserver")
-    welcome = sys.argv[1:]
-    with _environment(SINGLE_THREADED):
+    with _environment(SINGLE_THREADED | {key: os.environ.get(key, value) for key, value in FRUGAL.items()}):
         _failures.extend(import_all(modules))
-        threads = _count_threads()
+        threads = count_threads()
         if threads > 1:
             _failures.append((", ".join(modules), f"started {threads - 1} threads, with which forking is unsafe"))
         elif welcome:
             import_all(welcome)
-            if _count_threads() > 1:
+            if count_threads() > 1:
                 for descriptor in (listener, alive):
                     os.set_inheritable(descriptor, True)
-                os.execv(sys.executable, sys.orig_argv[: -len(welcome)])
+                os.execv(sys.executable, command[: -len(welcome)])
     gc.collect()
     gc.freeze()  # pages that the collector never touches stay shared with the workers
+    give_back_code()
     fcntl.fcntl(alive, fcntl.F_SETFL, fcntl.fcntl(alive, fcntl.F_GETFL) & ~os.O_ASYNC)
     try:
         multiprocess.forkserver.main(listener, alive, None)
@@ -80,8 +94,17 @@ def serve(listener: int, alive: int, modules: list[str], directory: str) -> None
         remove_orphaned(Path(directory))
 
 
-def _count_threads() -> int:
-    return len(os.listdir("/proc/self/task"))
+def count_threads() -> int:
+    """Return how many threads this process has, Python's and others.
+
+    One that has been joined may be a moment on its way out of the kernel: it is waited for, not counted.
+    """
+    end = time.monotonic() + _LEAVING_S
+    while True:
+        number = len(os.listdir("/proc/self/task"))
+        if number <= threading.active_count() or time.monotonic() > end:
+            return number
+        time.sleep(0.001)
 
 
 def _end_children() -> None:
@@ -99,13 +122,32 @@ def _end_children() -> None:
         pass
 
 
-def begin(control: Any, target: str, modules: list[str]) -> None:
+class Mark:
+    """The end of a pipe that this process keeps open as long as it lives, and no child of its."""
+
+    def __init__(self, fd: int) -> None:
+        os.set_inheritable(fd, False)
+        self.fd = fd
+        let_go_in_children(self)
+
+    def close_in_child(self) -> None:
+        """In a forked child: our end is not its."""
+        os.close(self.fd)
+
+
+_marks: list[Mark] = []
+
+
+def begin(control: Any, target: str, modules: list[str], mark: int = -1) -> None:
     """Be a worker process: get ready, say so on `control`, wait for the assignment, and call `target` with it.
 
+    `mark` is a descriptor by whose closing our end is seen, where there are no pidfds.
     `target` is "module:function", called as `function(assignment, control)`. A process that cannot get ready says
     why and exits with 1; one whose control is closed before it had an assignment exits with 0.
     """
     refuse_interrupts()
+    if mark >= 0:
+        _marks.append(Mark(mark))
     die_when_closed(multiprocess.parent_process().sentinel)
     name_process("al-worker")
     sys.modules["__main__"] = types.ModuleType("__main__")  # neither the user's nor the launcher's
@@ -166,6 +208,9 @@ def refuse_interrupts() -> None:
 
 def die_when_closed(lifeline: int) -> None:
     """Have the kernel SIGKILL this process as soon as the last writer of the pipe `lifeline` closes it, or has."""
+    if not has("close_signal"):
+        threading.Thread(target=_die_at_the_end_of, args=(lifeline,), name="actorlab lifeline", daemon=True).start()
+        return
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
@@ -176,8 +221,29 @@ def die_when_closed(lifeline: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _die_at_the_end_of(lifeline: int) -> None:
+    while True:
+        try:
+            if not os.read(lifeline, 1):
+                break
+        except OSError:
+            break  # whoever closed it here has cut us off
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def flush_streams() -> None:
+    """Write out what was printed: for whoever forks, or ends without the interpreter's own end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass  # closed, or none
+
+
 def name_process(name: str) -> None:
-    """Set what `ps` and `top` call this process; 15 characters."""
+    """Set what `ps` and `top` call this process; 15 characters. Not where there is no /proc."""
+    if not has("proc"):
+        return
     try:
         with open("/proc/self/comm", "w", encoding="ascii") as file:
             file.write(name)

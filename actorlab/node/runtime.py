@@ -7,13 +7,12 @@ runtime without lanes.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import logging
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from ..actor import (
@@ -30,22 +29,29 @@ from ..actor import (
     kernel_here,
     runtimes,
 )
-from ..errors import ActorDied, MessageTooLarge, NotSendable, SharedMemoryError, StartError, WorkerLost
+from ..errors import MessageTooLarge, NotSendable, SharedMemoryError, StartError, WorkerLost
 from ..ids import CONTROLLER_HOME, LOCAL_HOME, process_of, show
 from ..message import Crashed, WorkerDied
 from ..transport import (
+    Board,
     Outlet,
     dumps,
     loads,
 )
-from .answers import CopiedAnswer, Order, RemoteAsk
+from .answers import CopiedAnswer, Order, OrderTaken, RemoteAsk
 from .books import Books
 from .crash_report import crash_report
 from .facade import NodeFacade
+from .giving_up import give_up, give_up_when_dropped
+from .holding import know_actors
 from .inlet import Inlet
+from .letters import LetterCarrier
 from .options import NodeOptions
 from .sending import Sending
+from .signs import Signs
 from .stopped import RemoteStopped
+from .tenure import take_name
+from .unanswered import settle_lost
 
 log = logging.getLogger("actorlab")
 
@@ -62,29 +68,37 @@ class ProcessRuntime:
         self.kernels: dict[int, Kernel] = {}
         self.dead_letters = DeadLetters()
         self.pending: dict[int, Any] = {}
+        self.orders: set[int] = set()  # of other processes, that kernels of ours are at: their numbers
         self.operations: dict[str, Callable[..., Any]] = {}
         self.names: Any = None
         self.backend: Any = None  # the registry itself, in the process that owns it
-        self.names_lock = Lock()
         self.outlet: Outlet | None = None
         self.inlet: Inlet | None = None
+        self.board: Board | None = None
+        self.letters: LetterCarrier | None = None
         self.spill: Any = None
+        self.signs: Signs | None = None
         self.hear: Callable[..., None] | None = None  # in the controller's process: who listens to events
         self.start_local: Callable[[], Kernel] | None = None
         self.own_directory: Callable[[], Path] = _no_directory
         self.on_crash: Callable[[Cell, str, BaseException], None] | None = None
         self.pools: dict[str, Any] = {}
+        self.pool_made: Callable[[Path], object] = lambda directory: None
         self.closed = False
         self.late_replies = 0  # answers whose question had been given up
         self.epoch = 1
+        self.deaths: dict[int, tuple[WorkerDied, int | None]] = {}  # by process: the last we heard of, and its epoch
         self.abandoned: dict[int, WorkerDied] = {}  # processes that will have no successor
         self._books: dict[int, Books] = {}
         self._classes: dict[str, type[Any]] = {}
         self.sending = Sending(self, process)
         self.send = self.sending.send
         self.send_async = self.sending.send_async
+        self.take_back = partial(give_up, self)
+        self.loosen = partial(give_up_when_dropped, self)
         self.node = NodeFacade(self)
-        runtimes[node_id] = self
+        runtimes.setdefault(node_id, self)
+        know_actors()
 
     # -- tables, references ---------------------------------------------------------------------------------------
 
@@ -96,8 +110,9 @@ class ProcessRuntime:
                 books = Books.anonymous(self.options.max_actors, home)
             else:
                 books = Books.open(self.directory, home)
-            self._books[home] = books
-        return books
+            if self._books.setdefault(home, books) is not books:
+                books.close()  # another thread was faster
+        return self._books[home]
 
     def own_table(self, home: int, books: Books) -> None:
         """Use `books` as the table of a kernel of this process."""
@@ -146,8 +161,9 @@ class ProcessRuntime:
 
     def urn_of(self, address: int) -> str:
         """Return Pykka's name for an actor: the same in every process, without asking."""
-        digest = hashlib.blake2b(f"{self.node_id}/{address}".encode(), digest_size=16).digest()
-        return uuid.UUID(bytes=digest, version=4).urn
+        import xxhash
+
+        return uuid.UUID(bytes=xxhash.xxh3_128_digest(f"{self.node_id}/{address}".encode()), version=4).urn
 
     def name_of(self, address: int) -> str | None:
         """Return the actor's registered name, if it is an actor of this process."""
@@ -240,34 +256,31 @@ class ProcessRuntime:
             run = self.operations[operation]
             kernel.post(kernel.submit, lambda: run(kernel, *args), future)
             return future
-        if process_of(home) in self.abandoned:
-            future.fail(WorkerLost(future.what, str(self.abandoned[process_of(home)])))
+        process = process_of(home)
+        if process in self.abandoned:
+            future.fail(WorkerLost(future.what, str(self.abandoned[process])))
             return future
+        death = self.deaths.get(process)
         corr = future.corr = self.sending.number()
         self.pending[corr] = future
         try:
-            self.sending.post_body(process_of(home), home << 56, corr, CONTROL, (operation, args), operation)
+            self.sending.post_body(process, home << 56, corr, CONTROL, (operation, args), operation)
         except BaseException as error:
             self.pending.pop(corr, None)
             future.fail(error)
-        future.asked = process_of(home)
+        self.asked(future, process, death)
         return future
 
-    def settle_lost(self, process: int, reason: WorkerDied, succeeded: bool = True) -> None:
-        """A process died: what it had taken out of our lane and not answered will not be answered (P6).
+    def asked(self, sink: Any, process: int, death: object) -> None:
+        """Note of whom a question was asked: once it is in the lane, for what is not there is not lost with him.
 
-        What still lies in the lane, its successor takes up, or refuses; unless none will come (not `succeeded`).
+        `death` is `deaths[process]` as it was before the question was sent.
         """
-        asked = [(corr, sink) for corr, sink in tuple(self.pending.items()) if sink.asked == process]
-        if not asked or self.outlet is None or self.inlet is None:
-            return
-        queued = self.outlet.unanswered(process) if succeeded else ()
-        # An answer is published before its question's block is free: so it is in the lane now, or never will be.
-        self.inlet.drain_from(process)
-        for corr, sink in asked:
-            if corr not in queued and self.pending.pop(corr, None) is not None:
-                lost = WorkerLost(sink.what, str(reason)) if isinstance(sink, Order) else None
-                sink.fail(lost or ActorDied(sink.what, str(reason), "unknown"))
+        sink.asked = process
+        heard = self.deaths.get(process)
+        if heard is not None and heard != death:
+            # Another thread heard of a death meanwhile, and could not see that this concerns it.
+            next(iter(self.kernels.values())).post(settle_lost, self, process, *heard)
 
     def tell_kernel(self, home: int, operation: str, *args: Any) -> None:
         """Have the kernel of `home` do something; no answer."""
@@ -290,7 +303,7 @@ class ProcessRuntime:
                 RemoteAsk(self, corr, ()).fail(StartError(operation, f"process {self.process} cannot do that"))
             return
         if asks:
-            kernel.post(kernel.submit, lambda: run(kernel, *args), RemoteAsk(self, corr, ()))
+            kernel.post(kernel.submit, lambda: run(kernel, *args), OrderTaken(self, corr))
         else:
             kernel.post(run, kernel, *args)
 
@@ -332,11 +345,11 @@ class ProcessRuntime:
 
     # -- names, crashes, ends -----------------------------------------------------------------------------------------
 
-    def register(self, name: Any, address: int, metadata: Any = None) -> None:
+    def register(self, name: Any, address: int, metadata: Any = None, patience_s: float = 0.0) -> None:
         """Register a name for an actor of this process. Raises NameTaken, InvalidName, InvalidMetadata."""
         self.table(address >> 56).set_named(self.kernels[address >> 56].cells[address].word)
         if self.names.whereis(name) != address:  # else it is a restart, and has it
-            self.names.register(name, address, metadata)
+            take_name(self, name, address, metadata, patience_s)
 
     def register_many(self, rows: list[tuple[Any, int]]) -> list[bool]:
         """Register names for new actors of one kernel of this process; return for each whether it has its name now."""
@@ -349,8 +362,7 @@ class ProcessRuntime:
         if not self.table(cell.kernel.home).is_named(cell.word):
             return
         if self.backend is not None:
-            with self.names_lock:
-                self.backend.release_owner(cell.address)
+            self.backend.release_owner(cell.address)
         else:
             self.tell_kernel(CONTROLLER_HOME, "ended", cell.address)
 
@@ -372,13 +384,15 @@ class ProcessRuntime:
     def close(self) -> None:
         """Let go of everything; references fail from now on."""
         self.closed = True
-        runtimes.pop(self.node_id, None)
+        if runtimes.get(self.node_id) is self:
+            del runtimes[self.node_id]
         if self.outlet is not None:
             self.outlet.close()
         if self.inlet is not None:
             self.inlet.close()
-        for books in self._books.values():
-            books.close()
+        for part in (self.signs, self.spill, *self._books.values()):
+            if part is not None:
+                part.close()
 
 
 def _no_directory() -> Path:

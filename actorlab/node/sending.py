@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import pickle
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from itertools import count
@@ -23,88 +22,33 @@ from ..actor import (
     kernel_here,
 )
 from ..errors import ActorDied, CallTimeout, MailboxFull, MessageTooLarge, NodeGone
-from ..ids import CONTROLLER_HOME, generation_of, home_of, index_of, process_of
+from ..ids import CONTROLLER_HOME, home_of
 from ..transport import (
-    IN_HAND_LOCAL,
-    IN_HAND_MASK,
     MAIN,
     MAX_PAYLOAD_BYTES,
     ONE_BLOCK_BYTES,
-    OVERFLOW_CODES,
-    SLOT_U8,
-    SLOT_U32,
-    SLOT_WORDS,
+    SPILLED,
     STACK_GLOBAL,
-    STATE,
     Door,
     Large,
     Outlet,
+    SawLargeBuffer,
     dumps,
+    dumps_small,
     encode,
 )
-from .books import Books
-from .inlet import SPILLED
+from .target import Place, Target
 
 if TYPE_CHECKING:
     from .runtime import ProcessRuntime
 
-NO_LIMIT = 1 << 62
+MANY_TARGETS = 130_000  # about a kilobyte each; who tells more actors than these in turn looks each up again
+LEAST_TARGETS = 512
 LOOK_AGAIN_S = 0.05
 
 _Message = tuple[int, int, int, int, int, bytes]  # process, dest, corr, kind, flags, payload
 _BODY_NAMES = ((), (), ("method", "args", "kwargs"), ("message", "chain"), ("method", "args", "kwargs", "chain"), ())
 """By kind: how an error calls the parts of a message's body."""
-
-
-class Target:
-    """What a sender knows of an actor in another process.
-
-    `out` counts this process's own messages not yet done with there; up to `limit` of them may be not yet begun. `most`
-    is what the fast path compares with: the limit, or 0 while somebody waits in `line`, so that nobody passes him by.
-    """
-
-    __slots__ = ("address", "books", "capacity", "generation", "generation_at", "limit", "line", "most", "out",
-                 "overflow", "process", "state_at", "timeout_s", "word")  # fmt: skip
-
-    def __init__(self, address: int, books: Books, lane_blocks: int) -> None:
-        view = books.read(address)
-        index = index_of(address)
-        self.address = address
-        self.books = books
-        self.process = process_of(home_of(address))
-        self.generation = generation_of(address)
-        self.generation_at = index * SLOT_U32 + 2
-        self.state_at = index * SLOT_U8 + STATE
-        self.word = index * SLOT_WORDS
-        self.out = 0
-        self.capacity = view.capacity if view is not None else 1
-        self.overflow = OVERFLOW_CODES[view.overflow] if view is not None else "reject"
-        self.timeout_s = view.timeout_ms / 1000 if view is not None else 0.0
-        if self.overflow.startswith("drop"):
-            self.limit = NO_LIMIT  # the receiver makes room by itself
-        else:
-            # one actor's backlog must leave room in the lane for the messages to others
-            self.limit = min(self.capacity, lane_blocks * 3 // 4)
-        self.most = self.limit
-        self.line: deque[Place] = deque()
-
-    def has_begun(self, process: int) -> bool:
-        """Whether the message in hand there is one of this process's."""
-        hand = self.books.words[self.word] & IN_HAND_MASK
-        return hand != IN_HAND_LOCAL and (hand - 1) >> 16 == process and hand > 0
-
-    def is_gone(self) -> bool:
-        """Whether the actor that was meant has ended for good."""
-        return self.books.u32[self.generation_at] != self.generation or self.books.table.u8[self.state_at] in (0, 5)
-
-
-class Place:
-    """A sender's place in the line before a full mailbox or lane; `gate` settles when it is to look again."""
-
-    __slots__ = ("gate",)
-
-    def __init__(self) -> None:
-        self.gate: Future[None] = Future("room")
 
 
 class Sending:
@@ -113,12 +57,14 @@ class Sending:
     def __init__(self, runtime: ProcessRuntime, process: int) -> None:
         self._runtime = runtime
         self._targets: dict[int, Target] = {}
+        self._look_at = LEAST_TARGETS  # how many targets there are when it is time to see who has ended
         self._process = process
         self._unnumbered = process << 56
         self._numbers = count(self._unnumbered | 1)
         self.doors: Mapping[int, Door] = {}  # the outlet's that are open
         self._lines = Lock()  # for coming into a line and leaving it
         self._full: dict[int, set[Target]] = {}  # by process: where somebody waits in line
+        self.large_answers = 0  # how many more answers are looked through for large buffers before they are pickled
         self.rescues = 0  # how often room was found by looking again, without a ring: the second line
 
     @property
@@ -134,6 +80,10 @@ class Sending:
     def number(self) -> int:
         """Return the correlation id of the next question."""
         return next(self._numbers)
+
+    def go_on_from(self, number: int) -> None:
+        """Number our questions from here on: where a predecessor that handed over in our epoch has stopped."""
+        self._numbers = count(number)
 
     def number_from(self, epoch: int) -> None:
         """Number our questions so that answers meant for an earlier process in our slot are nobody's."""
@@ -151,17 +101,18 @@ class Sending:
         elif target.is_gone():
             self._targets.pop(address, None)
             raise ActorDied(str(ref), "noproc", "never")
-        elif ref.shortcut is None and target.out and kind != STOP:
+        elif ref.shortcut is None and target.out and kind != STOP and target.max_bytes is None:
             ref.shortcut = self._shortcut(target, ref.path)  # not its first message: there will be more
-        payload, flags = self._packed(body, ref, kind)
-        corr = self._unnumbered
-        if sink is not None:
-            corr = sink.corr = next(self._numbers)
-            sink.asked = -1
-            self._runtime.pending[corr] = sink
+        payload, flags = self._packed(body, ref, kind, target)
+        if sink is None:
+            self._send(ref, target, (target.process, address, self._unnumbered, kind, flags, payload), timeout_s)
+            return
+        corr = sink.corr = next(self._numbers)
+        sink.asked = -1
+        self._runtime.pending[corr] = sink
+        death = self._runtime.deaths.get(target.process)
         self._send(ref, target, (target.process, address, corr, kind, flags, payload), timeout_s)
-        if sink is not None:
-            sink.asked = target.process  # only now: if it dies, what is still in line here is not lost with it
+        self._runtime.asked(sink, target.process, death)
 
     def _send(self, ref: ActorRef[Any], target: Target, message: _Message, timeout_s: float | None) -> None:
         outlet = self._runtime.outlet
@@ -201,10 +152,10 @@ class Sending:
         target = self._targets.get(ref.address)
         if target is None or target.is_gone():
             target = self._aim(ref)
-        payload, flags = self._packed(body, ref, kind)
+        payload, flags = self._packed(body, ref, kind, target)
         message = (target.process, ref.address, self._unnumbered, kind, flags, payload)
         if target.out < target.most and outlet.try_send(*message, target):
-            return
+            return  # never where messages are weighed: `most` is 0
         steps = self._steps(ref, target, target.timeout_s, message)
         with closing(steps):
             for gate, pause_s in steps:
@@ -225,9 +176,12 @@ class Sending:
         u32, generation_at = target.books.u32, target.generation_at
         u8, state_at, names = target.books.table.u8, target.state_at, _BODY_NAMES
         generation, most, numbers = target.generation, MAX_PAYLOAD_BYTES, self._numbers
-        process, pickled, module, main = target.process, pickle.dumps, STACK_GLOBAL, MAIN
+        process, module, main = target.process, STACK_GLOBAL, MAIN
+        pickled = dumps_small if target.large else pickle.dumps
+        deaths = runtime.deaths
 
         def send(kind: int, body: Any, sink: Any = None) -> bool:
+            nonlocal pickled
             if (
                 target.out >= target.most
                 or runtime.closed
@@ -237,12 +191,15 @@ class Sending:
                 return False
             try:
                 payload = pickled(body, 5)
+            except SawLargeBuffer:
+                return False
             except Exception:
                 payload = dumps(body, path, names[kind])  # by value, or the error that says why not
             else:
                 if module in payload and main in payload:
                     payload = dumps(body, path, names[kind])
             if len(payload) > most:
+                pickled = dumps_small  # 40 ns a message from here on, and no large buffer is copied in vain
                 return False
             if sink is None:
                 if outbox or len(payload) > one_block:
@@ -250,12 +207,15 @@ class Sending:
                 return try_send(address, unnumbered, kind, 0, payload, target) >= 0  # what the door would do
             corr = sink.corr = next(numbers)
             runtime.pending[corr] = sink
+            death = deaths.get(process)
             if (
                 door(address, corr, kind, 0, payload, target)
                 if outbox or len(payload) > one_block
                 else try_send(address, corr, kind, 0, payload, target) >= 0
             ):
                 sink.asked = process
+                if deaths.get(process) is not death:
+                    runtime.asked(sink, process, death)
                 return True
             del runtime.pending[corr]
             return False
@@ -269,26 +229,36 @@ class Sending:
             raise ActorDied(str(ref), "noproc", "never") from None
         if not books.is_tenant(ref.address):
             raise ActorDied(str(ref), "noproc", "never")
-        if len(self._targets) > 50_000:
-            for address, target in tuple(self._targets.items()):
-                if not target.out:
-                    target.most = 0  # the short ways to it are closed
-                    del self._targets[address]
+        if len(self._targets) >= self._look_at:
+            self._forget_targets()
         target = self._targets[ref.address] = Target(ref.address, books, self._runtime.options.lane_blocks)
         return target
 
-    def _packed(self, body: Any, ref: ActorRef[Any], kind: int) -> tuple[bytes, int]:
-        """Return a message's payload and flags; a large one goes to a file of its own, and its token is the payload."""
-        payload = dumps(body, ref.path, _BODY_NAMES[kind])
-        if len(payload) <= MAX_PAYLOAD_BYTES:
-            return payload, 0
-        data = encode(body, ref.path, MAX_PAYLOAD_BYTES, _BODY_NAMES[kind])
+    def _forget_targets(self) -> None:
+        """Forget those who have ended, and of very many those to whom nothing is on its way."""
+        many = len(self._targets) > MANY_TARGETS
+        # A copy is one step of the interpreter; listing the items is not, and other threads add to them.
+        for address, target in self._targets.copy().items():
+            if target.is_gone() or (many and not target.out):
+                target.most = 0  # the short ways to it are closed
+                self._targets.pop(address, None)
+        self._look_at = max(LEAST_TARGETS, 2 * len(self._targets))
+
+    def _packed(self, body: Any, ref: ActorRef[Any], kind: int, target: Target) -> tuple[bytes, int]:
+        """Return a message's payload and flags; a large one goes into shared memory, and its token is the payload."""
+        if not target.large:
+            payload = dumps(body, ref.path, _BODY_NAMES[kind])
+            if len(payload) <= MAX_PAYLOAD_BYTES:
+                return payload, 0
+            target.large = True
+        data = encode(body, ref.path, MAX_PAYLOAD_BYTES, _BODY_NAMES[kind], likely_large=True)
         if not isinstance(data, Large):
             return data, 0
         limit = self._runtime.options.max_message_bytes
         if data.size_bytes > limit:
             raise MessageTooLarge(str(ref), data.size_bytes, limit)
-        return self._runtime.spill.write(data.meta, data.buffers, f"a message to {ref.path}"), SPILLED
+        what = f"a message to {ref.path}"
+        return self._runtime.spill.write(data.pieces, data.buffers, what, target.process), SPILLED
 
     def _steps(
         self, ref: ActorRef[Any], target: Target, limit_s: float, message: _Message
@@ -300,7 +270,7 @@ class Sending:
         outlet = self._runtime.outlet
         assert outlet is not None
         end = time.monotonic() + limit_s
-        process = target.process
+        process, weight = target.process, target.weigh(message[4], message[5])
         place, line = Place(), target.line
         with self._lines:
             line.append(place)
@@ -308,13 +278,14 @@ class Sending:
             self._full.setdefault(process, set()).add(target)
         rung, sent = True, False
         try:
+            target.refuse_heavy(ref.label, weight)
             while True:
                 gate = place.gate = Future(f"room for {ref.path}")  # before the look: no ring from here on is missed
                 pause_s = end - time.monotonic()
                 full = True
                 if line[0] is place:
-                    full = not self._has_room(target)
-                    if not full and outlet.try_send(*message, target):
+                    full = not target.has_room(self._process, outlet, weight)
+                    if not full and outlet.try_send(*message, target.sink(weight)):
                         self.rescues += not rung
                         sent = True
                         return
@@ -322,16 +293,16 @@ class Sending:
                         message = self._shrunk(message, ref.path)  # one block may be had where several may not
                         continue
                     if full and target.overflow == "reject":
-                        raise MailboxFull(ref.label, target.capacity, "reject")
+                        raise target.full(ref.label)
                     if outlet.want_room(process, 0) and not full:
                         continue
-                    if full and self._has_room(target):
+                    if full and target.has_room(self._process, outlet, weight):
                         continue
                     if target.is_gone():
                         raise ActorDied(str(ref), "noproc", "never")
                 if pause_s <= 0:
                     if full:
-                        raise MailboxFull(ref.label, target.capacity, target.overflow)
+                        raise target.full(ref.label)
                     raise MailboxFull(ref.label, self._runtime.options.lane_blocks, target.overflow, "lane")
                 yield gate, min(pause_s, LOOK_AGAIN_S) if line[0] is place else pause_s
                 rung = bool(gate.state)
@@ -342,22 +313,15 @@ class Sending:
                 line.remove(place)
                 following = line[0] if line else None
                 if following is None:
-                    target.most = target.limit
+                    target.open_fast_path()
                     self._full[process].discard(target)
             if following is not None:
                 following.gate.reply(None)
 
     def _shrunk(self, message: _Message, path: str) -> _Message:
         process, dest, corr, kind, flags, payload = message
-        token = self._runtime.spill.write(payload, (), f"a message to {path}")
+        token = self._runtime.spill.write(payload, (), f"a message to {path}", process)
         return process, dest, corr, kind, flags | SPILLED, token
-
-    def _has_room(self, target: Target) -> bool:
-        if target.out >= target.limit:
-            outlet = self._runtime.outlet
-            assert outlet is not None
-            outlet.recount(target.process)
-        return target.out < target.limit or (target.out == target.limit and target.has_begun(self._process))
 
     def room_in(self, process: int) -> None:
         """`process` has news for us: whoever is first in a line before it looks again."""
@@ -369,21 +333,25 @@ class Sending:
                 except IndexError:
                     pass  # the last one has just left
 
-    def post_body(self, process: int, dest: int, corr: int, kind: int, body: Any, what: str) -> None:
-        """Send a reply, signal or control message: never waits for room. Raises NotSendable, MessageTooLarge."""
+    def post_body(self, process: int, dest: int, corr: int, kind: int, body: Any, what: str) -> bool:
+        """Send a reply, signal or control message: never waits for room; return whether it was a large one.
+
+        Raises NotSendable, MessageTooLarge.
+        """
         data = encode(body, what, MAX_PAYLOAD_BYTES)
         flags = 0
         if isinstance(data, Large):
             if data.size_bytes > self._runtime.options.max_message_bytes:
                 raise MessageTooLarge(what, data.size_bytes, self._runtime.options.max_message_bytes)
-            data, flags = self._runtime.spill.write(data.meta, data.buffers, what), SPILLED
+            data, flags = self._runtime.spill.write(data.pieces, data.buffers, what, process), SPILLED
         self.post(process, dest, corr, kind, flags, data)
+        return bool(flags)
 
     def post_raw(self, process: int, dest: int, corr: int, kind: int, payload: bytes) -> None:
-        """Send bytes as they are, through a file if they are many."""
+        """Send bytes as they are, through shared memory if they are many."""
         flags = 0
         if len(payload) > MAX_PAYLOAD_BYTES:
-            payload, flags = self._runtime.spill.write(dumps(payload), (), "a large answer"), SPILLED
+            payload, flags = self._runtime.spill.write(dumps(payload), (), "a large answer", process), SPILLED
         self.post(process, dest, corr, kind, flags, payload)
 
     def post(self, process: int, dest: int, corr: int, kind: int, flags: int, payload: bytes) -> None:

@@ -7,7 +7,6 @@ costs a directory listing and a lock probe a node.
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from dataclasses import dataclass
@@ -71,7 +70,7 @@ def _judge(path: Path, clean: bool, patience_s: float) -> Finding | None:
         return Finding(str(path), "orphans" if held else "dead", removed=False)
     if remove_if_dead(path):
         return Finding(str(path), "dead", removed=True)
-    killed = tuple(who.pid for who in recorded_workers(path) if kill_process(who))
+    killed = tuple(who.pid for who in recorded_workers(path) if _kill(who))
     deadline = time.monotonic() + patience_s
     while not remove_if_dead(path):
         if time.monotonic() > deadline:
@@ -88,19 +87,8 @@ def recorded_workers(path: Path) -> list[Identity]:
     return [who for who in map(read_identity, sorted((path / WORKERS).glob("*.json"))) if who is not None]
 
 
-def kill_process(who: Identity) -> bool:
-    """SIGKILL exactly that process; return whether there was one. A process that only has its pid is left alone."""
+def _kill(who: Identity) -> bool:
     try:
-        pidfd = os.pidfd_open(who.pid)
+        return who.send_signal(signal.SIGKILL)
     except OSError:
-        return False
-    try:
-        # The identity is read after the pidfd was opened: from here on the pid cannot become another's unnoticed.
-        if not who.is_alive():
-            return False
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    finally:
-        os.close(pidfd)
-    return True
+        return False  # no descriptor left to hold it by: it is still there, as the lock will say

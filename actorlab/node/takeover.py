@@ -5,16 +5,16 @@ what other processes had sent. Supervised actors become husks that wait for thei
 with them; the others are gone and their messages dead letters. A message that was in hand is dead-lettered
 `crashed_in_flight`, or queued again if its actor says `redeliver`. What the kernel itself was asked to do
 and had not begun is done now. A worker killed in the middle of this leaves it to be done again: a block is freed only
-when its fate is settled, and a caller who is told twice hears once.
+when its fate is settled, an actor's slot is given up only when nothing is in its hand, and a caller who is told twice
+hears once.
 """
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
-from ..actor import BURST, CALL, OVERFLOWS, STOP, Behaviour, Kernel, Mailbox, behaviour_at
+from ..actor import CALL, OVERFLOWS, Behaviour, Cell, Kernel, Mailbox, behaviour_at
 from ..errors import ActorDied
 from ..ids import home_of, pack, process_of
 from ..message import WorkerDied
@@ -22,21 +22,19 @@ from ..transport import (
     ATTEMPT,
     EPOCH,
     IN_HAND_LOCAL,
+    IN_HAND_MASK,
     ROW_U32,
     SLOT_U8,
     SLOT_U32,
     SLOT_WORDS,
     TRIED,
     Board,
-    LaneView,
-    Record,
     SlotView,
-    Spill,
     State,
-    spill_name_in,
 )
 from .books import Books
-from .inlet import SPILLED, Inlet
+from .fate import POSITION_MASK, finish
+from .inlet import Inlet
 
 log = logging.getLogger("actorlab")
 
@@ -46,72 +44,109 @@ def take_over(kernel: Kernel, inlet: Inlet, board: Board, directory: Path, prede
     books = kernel.table
     assert isinstance(books, Books)
     reason = predecessor or WorkerDied(kernel.home, "died")
-    in_hand = _adopt_actors(kernel, books, board)
-    at_work = set(in_hand.values())
+    _finish_fate(kernel, inlet, books, reason)
+    again = _adopt_actors(kernel, inlet, books, board, reason)
+    waited = {address: _waited(books, cell.word) for address, cell in kernel.cells.items()}
     lost = dict.fromkeys(kernel.cells, 0)
     for path in sorted(directory.glob(f"lane.*.{kernel.home}")):
         sender = int(path.name.split(".")[1])
-        head = inlet.reader(sender).head
-        for record in inlet.reader(sender).survivors():
-            _settle(kernel, inlet, sender, head, record, in_hand, reason, lost)
-    for address in in_hand.values():
-        cell = kernel.cells.get(address)
-        if cell is not None:
-            # Its block is free, so its handler was done; only the last store is missing.
-            cell.handled += 1
-            books.words[cell.word] = cell.handled << 24
+        reader = inlet.reader(sender)
+        for record in reader.survivors():
+            dest, _corr, kind, _flags, block, _length = record
+            if kind <= CALL and dest in lost:
+                lost[dest] += 1
+            if again.get(sender << 16 | block) != reader.position(block):
+                inlet.hand_on(record, sender)
     for address, cell in tuple(kernel.cells.items()):
-        # The depth is written when an activation ends: of one that was cut short, up to BURST may have been handled.
-        died_inside = books.depth(cell.word) - lost[address] - (BURST if address in at_work else 0)
+        died_inside = waited[address] - lost[address]
         if died_inside > 0:
-            # sent inside the dead worker, by reference: gone with it, known by number
+            # Sent inside the dead worker, by reference: gone with it, known by number. Killed after this store and
+            # before the depth is written: so many more have gone since, so nobody is counted twice.
             books.count_dead(cell.word, died_inside)
             kernel.runtime.dead_letters.add(cell.name, address, f"{died_inside} messages", "worker_died")
-        books.set_depth(cell.word, len(cell.mailbox))
+        books.set_depth(cell.word, cell.queued())
 
 
-def sweep_large_messages(spill: Spill, directory: Path, slot: int) -> int:
-    """Remove the files of large messages that a dead process of this slot wrote and did not send; return how many.
+def _waited(books: Books, word: int) -> int:
+    """Return how many messages waited, at least: those that came after the depth was written are not known."""
+    return books.depth(word) - books.gone_since(word) - bool(books.words[word] & IN_HAND_MASK)
 
-    What it did send is referred to by its lanes, and is its reader's. It is dead, so nothing is added meanwhile.
+
+def _adopt_actors(kernel: Kernel, inlet: Inlet, books: Books, board: Board, reason: WorkerDied) -> dict[int, int]:
+    """Make husks of the supervised, release the others, and settle what was in their hands.
+
+    Return what is to be tried again: the block, with its sender, → the message's position. It waits in its mailbox.
     """
-    if not spill.left_behind():
-        return 0
-    referenced: set[str] = set()
-    for path in directory.glob(f"lane.{slot}.*"):
-        with LaneView(path) as lane:
-            referenced.update(map(spill_name_in, lane.payloads(SPILLED)))
-    return spill.sweep(referenced)
-
-
-def _adopt_actors(kernel: Kernel, books: Books, board: Board) -> dict[int, int]:
-    """Make husks of the supervised, release the others; return what was in hand: code → the actor's address."""
-    in_hand: dict[int, int] = {}
+    again: dict[int, int] = {}
     # A thousand husks are of few sorts, and each millisecond here is one in which none of them answers.
     sorts: dict[tuple[int, ...], tuple[Behaviour, Mailbox]] = {}
     wanted: dict[tuple[int, int], bool] = {}
     for index in tuple(books.table.live()):
         view: SlotView = books.table.read(index)
-        address = pack(kernel.home, index, view.generation)
-        if view.in_hand and view.in_hand != IN_HAND_LOCAL:
-            in_hand[view.in_hand] = address
+        address, word, handled = pack(kernel.home, index, view.generation), index * SLOT_WORDS, view.handled
+        hand = 0 if view.in_hand == IN_HAND_LOCAL else view.in_hand
+        position = inlet.lies_at(hand - 1) if hand else 0
+        if hand and not (position and inlet.record_at(hand - 1)[0] == address):
+            # Its handler was done, only the last store is missing: stored before any lane's head moves on, for later
+            # nobody could tell.
+            hand, handled = 0, handled + 1
+            # crash: takeover.handled
+            books.words[word] = handled << 24
         supervisor = view.supervisor
         owner = (supervisor, view.supervisor_epoch)
         if owner not in wanted:
             wanted[owner] = _is_wanted(kernel, view, board)
         if not wanted[owner] or view.state in (State.DEAD, State.STARTING):
-            books.table.release(index)
+            if hand:
+                _drop_in_hand(kernel, inlet, hand - 1, reason)
+            # Killed before this store: the slot still says what was in its hand, which is dropped, or seen to have
+            # been. After it: nothing that was sent to it has been begun.
+            # crash: takeover.close
+            books.close_slot(word)
+            # crash: takeover.closed
             continue
         sort = (view.class_id, view.redeliver, view.capacity, view.overflow, view.timeout_ms)
         if sort not in sorts:
             behaviour = behaviour_at(books.class_path(view.class_id))
             behaviour.redeliver = view.redeliver
-            sorts[sort] = behaviour, Mailbox(view.capacity, OVERFLOWS[view.overflow], view.timeout_ms / 1000)
+            max_bytes = books.max_bytes(view.class_id)
+            sorts[sort] = behaviour, Mailbox(view.capacity, OVERFLOWS[view.overflow], view.timeout_ms / 1000, max_bytes)
         behaviour, bounds = sorts[sort]
-        kernel.lifecycle.make_husk(
-            address, index * SLOT_WORDS, behaviour, bounds, supervisor, view.incarnation, view.handled
-        )
-    return in_hand
+        kernel.lifecycle.make_husk(address, word, behaviour, bounds, supervisor, view.incarnation, handled)
+        if hand:
+            cell = kernel.cells[address]
+            if _try_again(kernel, inlet, books, cell, hand - 1, position):
+                again[hand - 1] = position
+            else:
+                _drop_in_hand(kernel, inlet, hand - 1, reason, cell)
+    return again
+
+
+def _try_again(kernel: Kernel, inlet: Inlet, books: Books, cell: Cell, hand: int, position: int) -> bool:
+    """Queue what was in an actor's hand again, if the actor says so and it has not been tried too often."""
+    attempt_at = cell.word // SLOT_WORDS * SLOT_U8 + ATTEMPT
+    tried_at = cell.word // SLOT_WORDS * SLOT_U32 + TRIED
+    tried = (position & 0xFFFFFF) << 8 | hand >> 16
+    attempt = books.table.u8[attempt_at] if books.u32[tried_at] == tried else 0
+    if attempt >= cell.behaviour.redeliver:
+        return False
+    # One more try. Killed before the count, the same try comes again.
+    books.u32[tried_at] = tried
+    books.table.u8[attempt_at] = attempt + 1
+    books.words[cell.word] = cell.handled << 24
+    kernel.admission.open_mailbox(cell).append(inlet.record_at(hand))
+    return True
+
+
+def _drop_in_hand(kernel: Kernel, inlet: Inlet, hand: int, reason: WorkerDied, cell: Cell | None = None) -> None:
+    """What was in hand is a dead letter, in the books of `cell` if somebody comes after it."""
+    record = inlet.record_at(hand)
+    why = "poison" if cell is not None and cell.behaviour.redeliver else "crashed_in_flight"
+    inlet.drop(record, why, _died_in_flight(kernel, record[0], reason), cell, True)
+
+
+def _died_in_flight(kernel: Kernel, address: int, reason: WorkerDied) -> ActorDied:
+    return ActorDied(kernel.runtime.ref(address).label, str(reason), "unknown")
 
 
 def _is_wanted(kernel: Kernel, view: SlotView, board: Board) -> bool:
@@ -126,41 +161,17 @@ def _is_wanted(kernel: Kernel, view: SlotView, board: Board) -> bool:
     return view.supervisor_epoch == epoch and kernel.runtime.is_alive(supervisor)
 
 
-def _settle(
-    kernel: Kernel,
-    inlet: Inlet,
-    sender: int,
-    head: int,
-    record: Record,
-    in_hand: dict[int, int],
-    reason: WorkerDied,
-    lost: dict[int, int],
-) -> None:
-    dest, corr, kind, _flags, block, _length = record
-    hand = (corr >> 56 << 16 | block) + 1
-    position = inlet.reader(sender).position(block)
-    # From `head` on nobody had drained it: the block was freed just before the end, and has been filled again.
-    if kind > STOP or in_hand.get(hand) != dest or position >= head:
-        if kind <= CALL and dest in lost:
-            lost[dest] += 1
-        inlet.hand_on(record, sender)  # an answer's number is the asker's: only the lane says who sent it
-        return
-    del in_hand[hand]
-    cell = kernel.cells.get(dest)
-    books: Any = kernel.table
-    if cell is not None:
-        attempt_at = cell.word // SLOT_WORDS * SLOT_U8 + ATTEMPT
-        tried_at = cell.word // SLOT_WORDS * SLOT_U32 + TRIED
-        tried = (position & 0xFFFFFF) << 8 | sender
-        attempt = books.table.u8[attempt_at] if books.u32[tried_at] == tried else 0
-        if attempt < cell.behaviour.redeliver:
-            # One more try. Killed before the count, the same try comes again.
-            books.u32[tried_at] = tried
-            books.table.u8[attempt_at] = attempt + 1
-            books.words[cell.word] = cell.handled << 24
-            kernel.admission.open_mailbox(cell).appendleft(record)
-            return
-        books.count_dead(cell.word)
-        books.words[cell.word] = cell.handled << 24
-    why = "poison" if cell is not None and cell.behaviour.redeliver else "crashed_in_flight"
-    inlet.drop(record, why, ActorDied(kernel.runtime.ref(dest).label, str(reason), "unknown"))
+def _finish_fate(kernel: Kernel, inlet: Inlet, books: Books, reason: WorkerDied) -> None:
+    """Do what the predecessor was about to do with a message that it had not handled."""
+
+    def still_there(hand: int, position: int) -> bool:
+        now = inlet.lies_at(hand)
+        return now > 0 and now & POSITION_MASK == position
+
+    def free(hand: int) -> None:
+        record = inlet.record_at(hand)
+        # told already, perhaps: then it hears once
+        inlet.disappoint(record, _died_in_flight(kernel, record[0], reason))
+        inlet.free(hand)
+
+    finish(books.table, still_there, free)

@@ -16,11 +16,25 @@ from typing import Self
 
 from ..errors import StartError
 from ..ids import pack, process_of, show
-from ..registry import SharedReader, split
+from ..memory import has
+from ..registry import open_reader, split
 from ..telemetry import ActorRow, NodeRow, TreeRow, WorkerRow
-from ..transport import EPOCH, PID, ROW_U32, Board, SlotView, State
+from ..transport import (
+    CLASS_ID,
+    EPOCH,
+    GUEST,
+    PID,
+    ROW_BYTES,
+    ROW_U32,
+    SLOT_U32,
+    SLOT_WORDS,
+    SUPERVISOR,
+    Board,
+    SlotView,
+    State,
+)
 from .books import Books
-from .directory import base_directory, has_controller, node_directories
+from .directory import base_directory, check_safe, has_controller, node_directories
 from .identity import Identity, read_identity
 from .roots import Outline, read_roots
 from .sweep import sweep
@@ -30,6 +44,7 @@ TWICE_S = 0.05
 BRUTAL_S = 3.0
 
 SUPERVISORS = ("supervisor", "dynamic", "partition")
+SUPERVISOR_CLASS = ":SupervisorActor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +58,7 @@ class _Node:
 
     @property
     def is_supervisor(self) -> bool:
-        return self.path.endswith(":SupervisorActor")
+        return self.path.endswith(SUPERVISOR_CLASS)
 
     @property
     def kind(self) -> str:
@@ -76,23 +91,26 @@ class NodeView:
         if not has_controller(self.path):
             raise StartError(str(self.path), "no controller runs there; actorlab doctor --clean removes what is left")
         self._board = Board.open(self.path / "board", writable=False)
-        self._names = SharedReader.open(self.path / "names")
+        self._names = open_reader(self.path / "names")
         self._books = {
             int(path.name.split(".")[1]): Books.open(self.path, int(path.name.split(".")[1]))
             for path in sorted(self.path.glob("table.*"))
         }
 
     def workers(self) -> Sequence[WorkerRow]:
-        """Return a row a process: the controller (0) and the workers."""
+        """Return a row a worker, and one for the controller (0)."""
         rows = []
         slots = {process_of(home) for home in self._books}
+        guests = {slot for slot in slots if self._board.u8[slot * ROW_BYTES + GUEST]}
+        hosts = {self._board.u32[slot * ROW_U32 + PID]: slot for slot in slots - guests}
         for slot in sorted(slots):
             pid = self._board.u32[slot * ROW_U32 + PID]
             epoch = self._board.u32[slot * ROW_U32 + EPOCH]
             homes = [home for home in self._books if process_of(home) == slot]
             actors = sum(1 for home in homes for _ in self._books[home].table.live())
             state, pss, uptime = _process(pid)
-            rows.append(WorkerRow(slot, pid, state, actors, pss, max(0, epoch - 1), uptime))
+            host = hosts.get(pid, 0) if slot in guests else 0
+            rows.append(WorkerRow(slot, pid, state, actors, None if host else pss, max(0, epoch - 1), uptime, host))
         return rows
 
     def actors(self) -> Sequence[ActorRow]:
@@ -113,7 +131,7 @@ class NodeView:
         """
         names = {entry.address: split(entry.name).name for entry in self._names.items()}
         below: dict[int, list[_Node]] = {}
-        for books, address, view in self._slots():
+        for books, address, view in self._slots(in_trees=True):
             node = _Node(address, view, books.class_path(view.class_id), names.get(address))
             below.setdefault(view.supervisor, []).append(node)
         roots = dict(read_roots(self.path))
@@ -133,9 +151,9 @@ class NodeView:
         walk(((node, roots.get(node.address)) for node in below.get(0, ()) if node.is_supervisor), 0)
         return rows
 
-    def _slots(self) -> Iterator[tuple[Books, int, SlotView]]:
+    def _slots(self, *, in_trees: bool = False) -> Iterator[tuple[Books, int, SlotView]]:
         for home, books in self._books.items():
-            for index in books.table.live():
+            for index in _in_trees(books) if in_trees else books.table.live():
                 view = books.table.read(index)
                 if view.state:
                     yield books, pack(home, index, view.generation), view
@@ -149,22 +167,12 @@ class NodeView:
         who = read_identity(self.path / "node.json")
         if who is None:
             return True
-        try:
-            process = os.pidfd_open(who.pid)
-        except ProcessLookupError:
+        if not who.send_signal(signal.SIGTERM):
             return True
-        try:
-            if not who.is_alive():  # the number is somebody else's now
-                return True
-            signal.pidfd_send_signal(process, signal.SIGTERM)
-            if brutal and not self._ends_within(TWICE_S):
-                signal.pidfd_send_signal(process, signal.SIGTERM)
-                if not self._ends_within(min(timeout_s, BRUTAL_S)):
-                    signal.pidfd_send_signal(process, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        finally:
-            os.close(process)
+        if brutal and not self._ends_within(TWICE_S):
+            who.send_signal(signal.SIGTERM)
+            if not self._ends_within(min(timeout_s, BRUTAL_S)):
+                who.send_signal(signal.SIGKILL)
         ended = self._ends_within(timeout_s)
         if ended and self.path.exists():
             sweep(self.path.parent)
@@ -192,14 +200,25 @@ class NodeView:
         self.close()
 
 
+def _in_trees(books: Books) -> Iterator[int]:
+    """Yield the slots of supervisors and of whom they supervise: of 100,000 actors without one, none is looked at."""
+    table = books.table
+    supervisors = table.words[SUPERVISOR : table.grown * SLOT_WORDS : SLOT_WORDS].tolist()
+    classes = table.u32[CLASS_ID : table.grown * SLOT_U32 : SLOT_U32].tolist()
+    roots = {class_id for class_id in set(classes) if books.class_path(class_id).endswith(SUPERVISOR_CLASS)}
+    for index, (supervisor, class_id) in enumerate(zip(supervisors, classes, strict=True)):
+        if supervisor or class_id in roots:
+            yield index
+
+
 def _process(pid: int) -> tuple[str, int | None, float]:
     import psutil  # 1 MB that a node's processes can do without
 
     try:
         process = psutil.Process(pid)
-        pss = process.memory_full_info().pss
+        pss = process.memory_full_info().pss if has("proc") else None  # elsewhere there are no shares
         return process.status(), pss, time.time() - process.create_time()
-    except (psutil.Error, AttributeError):
+    except psutil.Error:
         return "gone", None, 0.0
 
 
@@ -209,9 +228,11 @@ def open_view(directory: str | os.PathLike[str]) -> NodeView:
 
 
 def running_nodes(runtime_dir: str | os.PathLike[str] | None = None) -> Sequence[NodeRow]:
-    """Return a row a node directory of this user."""
-    rows = []
-    for path in node_directories(base_directory(runtime_dir)):
+    """Return a row a node directory of this user. Raises UnsafeDirectory where somebody else could have made them."""
+    base, rows = base_directory(runtime_dir), []
+    if base.is_symlink() or base.exists():
+        check_safe(base)
+    for path in node_directories(base):
         who: Identity | None = read_identity(path / "node.json")
         if who is None:
             continue

@@ -15,6 +15,7 @@ import re
 import signal
 import sys
 import time
+from math import ceil
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from typing import Any, Literal
 from ..actor import Cell, Interrupted, Kernel
 from ..ids import generation_of, show
 from ..transport import BEAT, BEAT2, BUSY_FROM, CURRENT, ROW_U64, Board
+from .signs import Signs
 
 log = logging.getLogger("actorlab")
 
@@ -37,14 +39,19 @@ class LoopWatch:
     """Sees, in a thread of its own, that the loop turns; names the handler that keeps it from doing so.
 
     On the board: `beat` counts the loop's turns, `beat2` this thread's; `current` is who holds the loop since
-    `busy_from`, while somebody does.
+    `busy_from`, while somebody does. `beat` is called every `pause_s`.
     """
 
-    def __init__(self, kernel: Kernel, board: Board, slot: int, warning_s: float) -> None:
+    def __init__(
+        self, kernel: Kernel, board: Board, slot: int, warning_s: float, pause_s: float, signs: Signs
+    ) -> None:
         self._kernel = kernel
+        self._signs = signs
         self._words = board.u64
         self._row = slot * ROW_U64
         self._warning_ns = int(warning_s * 1e9)
+        self._patience = ceil(warning_s / pause_s)
+        self._owed = 0
         self._asked_ns = 0
         self._answered = True
         self._warned = False
@@ -53,14 +60,19 @@ class LoopWatch:
         """Count, ask the loop for a sign of life, and warn if the last question is unanswered for too long."""
         words, row = self._words, self._row
         words[row + BEAT2] += 1
+        self._signs.beat()
         if self._answered:
             if self._warned:
                 self._warned = False
                 words[row + CURRENT] = words[row + BUSY_FROM] = 0
             self._answered = False
+            self._owed = 0
             self._asked_ns = time.monotonic_ns()
             self._kernel.post(self._answer)
-        elif not self._warned and self.held_ns() > self._warning_ns:
+            return
+        # Counted in beats as well: when the whole process had no processor, time has passed and nobody held anything.
+        self._owed += 1
+        if not self._warned and self._owed >= self._patience and self.held_ns() > self._warning_ns:
             self._warned = True
             try:
                 self._warn()
@@ -70,6 +82,7 @@ class LoopWatch:
     def _answer(self) -> None:
         self._answered = True
         self._words[self._row + BEAT] += 1
+        self._signs.turned()
         self._kernel.admission.publish_depths()
 
     def held_ns(self) -> int:
@@ -184,17 +197,21 @@ _open_files: list[Any] = []
 def culprit_in(dump: str) -> str:
     """Return where a user's code was in the thread that runs the actors, as a dump of all stacks says; else empty.
 
+    A blocking actor's own thread is looked at only if there was none in that one: it may wait, and harm nobody.
+
     >>> culprit_in("Thread 0x7f (most recent call first):\\n"
     ...            '  File "/app/agents.py", line 7 in crunch\\n'
     ...            f'  File "{_OURS}actor/handling.py", line 99 in handle\\n')
     'crunch at /app/agents.py:7'
     """
+    actors = _OURS + "actor" + os.sep
+    found: dict[bool, str] = {}
     for thread in dump.split("\n\n"):
         frames = [match for match in map(_FRAME.match, thread.splitlines()) if match is not None]
-        if not any(match["file"].startswith(_OURS + "actor" + os.sep) for match in frames):
+        if not any(match["file"].startswith(actors) for match in frames):
             continue
-        for match in frames:
-            if match["file"].startswith(_OURS):
-                break
-            return f"{match['function']} at {match['file']}:{match['line']}"
-    return ""
+        first = frames[0]
+        if not first["file"].startswith(_OURS):
+            own = any(match["file"] == f"{actors}threads.py" for match in frames)
+            found.setdefault(own, f"{first['function']} at {first['file']}:{first['line']}")
+    return found.get(False) or found.get(True, "")

@@ -7,23 +7,45 @@ blocks until the owner has answered and raises what the owner raised. Nothing he
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from ..errors import ActorlabError
 from .contract import Entry, RegistryReader, RegistryStatistics, RegistryWriter
+from .membership import Memberships
 from .naming import Via, key_bytes, split
 
 Name = str | Via
 
 
+class MembershipsHere(Protocol):
+    """Whatever has this process's view of the rosters: the owner itself, or a replica."""
+
+    def current(self) -> Memberships:
+        """Return the rosters with every change that had been published when this was called."""
+
+
+class OwnersSide(RegistryWriter, Protocol):
+    """The requests that any process may make: the contract's, and those about rosters."""
+
+    def merge_metadata(self, name: str, changes: Mapping[str, Any], owner: int | None = None) -> Entry | None:
+        """Change some keys of a name's metadata."""
+
+    def join(self, key: str, rows: Sequence[tuple[int, bytes]]) -> int:
+        """Make each (address, packed metadata) a member of a roster; return how many were none before."""
+
+    def leave(self, key: str, addresses: Sequence[int]) -> int:
+        """Take addresses off a roster; return how many were members."""
+
+
 class Names:
-    """Who is called what, for this process. Any thread."""
+    """Who is called what, and who belongs to what, for this process. Any thread."""
 
-    __slots__ = ("_reader", "_whereis", "_writer")
+    __slots__ = ("_memberships", "_reader", "_whereis", "_writer", "memberships")
 
-    def __init__(self, reader: RegistryReader, writer: RegistryWriter) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(self, reader: RegistryReader, writer: OwnersSide, memberships: MembershipsHere) -> None:
+        self._reader, self._writer, self._memberships = reader, writer, memberships
+        self.memberships: Callable[[], Memberships] = memberships.current
         self._whereis = reader.whereis  # bound once: this is the path of every call by name
 
     def whereis(self, name: Name) -> int | None:
@@ -55,6 +77,18 @@ class Names:
     def update_metadata(self, name: Name, metadata: Mapping[str, Any], owner: int | None = None) -> Entry | None:
         """Replace the metadata of `name`; None if nobody (or not `owner`) has it."""
         return self._writer.update_metadata(_key(name), metadata, owner)
+
+    def merge_metadata(self, name: Name, changes: Mapping[str, Any]) -> Entry | None:
+        """Change some keys of the metadata of `name` (to None: remove them); None if nobody has it."""
+        return self._writer.merge_metadata(_key(name), changes)
+
+    def join(self, key: str, rows: Sequence[tuple[int, bytes]]) -> int:
+        """Make each (address, packed metadata) a member of a roster; return how many were none before."""
+        return self._writer.join(key, rows)
+
+    def leave(self, key: str, addresses: Sequence[int]) -> int:
+        """Take addresses off a roster; return how many were members."""
+        return self._writer.leave(key, addresses)
 
     def names(self, namespace: str | None = None) -> list[Via]:
         """Return the names, of one namespace or of all, sorted."""

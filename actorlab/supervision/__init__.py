@@ -19,7 +19,8 @@ from .action import (
     Stop,
 )
 from .backoff import Backoff
-from .child_spec import ChildSpec, Restart, Shutdown, child
+from .child_spec import ChildSpec, Restart, Shutdown, child, snake_case
+from .difference import Change, changes
 from .event import (
     Begin,
     Command,
@@ -27,6 +28,7 @@ from .event import (
     DeleteChild,
     Event,
     Exited,
+    ReplaceSpec,
     RestartChild,
     Retry,
     ShutdownAll,
@@ -58,6 +60,7 @@ __all__ = [
     "AutoShutdown",
     "Backoff",
     "Begin",
+    "Change",
     "ChildCounts",
     "ChildInfo",
     "ChildSpec",
@@ -75,6 +78,7 @@ __all__ = [
     "Ready",
     "Refusal",
     "Refuse",
+    "ReplaceSpec",
     "Reply",
     "Restart",
     "RestartChild",
@@ -99,9 +103,11 @@ __all__ = [
     "SupervisorActor",
     "TerminateChild",
     "WorkerIncident",
+    "changes",
     "child",
     "count_children",
     "modules_of",
     "plan",
+    "snake_case",
     "which_children",
 ]

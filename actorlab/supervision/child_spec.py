@@ -6,15 +6,15 @@ refused is refused here, before anything runs. Fields and rules are OTP's: resta
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
 import pykka
 
-from ..actor import Mailbox, Placement, check_placement
-from ..errors import SpecError
+from ..actor import Mailbox, Placement, Snapshots, check_placement, effective, keeps_state
+from ..errors import InvalidMetadata, SpecError
+from ..registry import pack_metadata
 
 Restart = Literal["permanent", "transient", "temporary"]
 """`permanent`: always restarted; `transient`: unless it ended cleanly; `temporary`: never, and then forgotten."""
@@ -30,6 +30,8 @@ def check_choice(where: str, value: object, allowed: Sequence[str]) -> None:
     """Raise SpecError unless `value` is one of `allowed`, naming the one that was probably meant."""
     if isinstance(value, str) and value in allowed:
         return
+    import difflib  # for what is refused only
+
     begun = [choice for choice in allowed if value and choice.startswith(str(value))]
     close = begun or difflib.get_close_matches(str(value), allowed, n=1, cutoff=0.5)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
@@ -81,7 +83,8 @@ class ChildSpec:
 
     Users write `al.child(…)`; this constructor serves where an argument of the actor has the name of a key here.
     `shutdown`, `init_timeout_s` in seconds. `mailbox` None: the node's default. `redeliver`: how often a message
-    is tried again whose handling was cut short by a crash (P4).
+    is tried again whose handling was cut short by a crash (P4). `metadata` are the name's, by which others select it.
+    `snapshots`: when its state is kept, and where; what they do not say is the class's.
     """
 
     kind: ClassVar[Kind] = "worker"
@@ -97,6 +100,8 @@ class ChildSpec:
     mailbox: Mailbox | None = None
     init_timeout_s: float = 5.0
     redeliver: int = 0
+    metadata: Mapping[str, Any] | None = None
+    snapshots: Snapshots | None = None
 
     def __post_init__(self) -> None:
         if not (isinstance(self.actor, type) and issubclass(self.actor, pykka.Actor)):
@@ -112,6 +117,33 @@ class ChildSpec:
             raise SpecError(f"{where}: mailbox", f"must be an al.Mailbox(…), not {self.mailbox!r}")
         check_number(f"{where}: init_timeout_s", self.init_timeout_s, 0, above=True)
         check_number(f"{where}: redeliver", self.redeliver, 0, whole=True)
+        if self.metadata is not None:
+            if self.name is None:
+                raise SpecError(f"{where}: metadata", "belong to a name: give the child one")
+            try:
+                pack_metadata(self.metadata)
+            except InvalidMetadata as error:
+                raise SpecError(f"{where}: metadata", error.args[0]) from None
+        self._check_snapshots(f"{where}: snapshots")
+
+    def _check_snapshots(self, where: str) -> None:
+        if self.snapshots is None:
+            return
+        if not isinstance(self.snapshots, Snapshots):
+            raise SpecError(where, f"must be an al.Snapshots(…), not {self.snapshots!r}")
+        if not keeps_state(self.actor):
+            label = self.actor.__name__
+            raise SpecError(where, f"{label} has no snapshot() and restore(state): define both, or leave this out")
+        rule = self.rule
+        assert rule is not None
+        if rule.by_name and self.name is None:
+            why = f"{rule.store!r} keeps by name, and it has none"
+            raise SpecError(where, f"{why}: give it one, or store='node' (copies of a partition have no names)")
+
+    @property
+    def rule(self) -> Snapshots | None:
+        """When its state is kept, and where, by itself and its class together; None: it is not."""
+        return effective(self.snapshots, getattr(self.actor, "snapshots", None))
 
     @property
     def default_id(self) -> str:
@@ -130,6 +162,8 @@ def child(
     mailbox: Mailbox | None = None,
     init_timeout_s: float = 5.0,
     redeliver: int = 0,
+    metadata: Mapping[str, Any] | None = None,
+    snapshots: Snapshots | None = None,
     **kwargs: Any,
 ) -> ChildSpec:
     """Specify an actor `actor(*args, **kwargs)` for a supervisor; the other keywords are ChildSpec's.
@@ -148,6 +182,8 @@ def child(
         mailbox=mailbox,
         init_timeout_s=init_timeout_s,
         redeliver=redeliver,
+        metadata=metadata,
+        snapshots=snapshots,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..errors import SpecError
 from .action import Refusal
-from .event import Command, DeleteChild, RestartChild, StartChild, TerminateChild
+from .event import Command, DeleteChild, ReplaceSpec, RestartChild, StartChild, TerminateChild
 from .group import release, take_out
 from .roster import AT_REST, Child
 from .state import State
@@ -55,6 +55,26 @@ def delete_child(state: State, command: DeleteChild, now: float) -> None:
     if child is not None:
         state.forget(child)
         state.reply(command.request, child.id)
+
+
+def replace_spec(state: State, command: ReplaceSpec, now: float) -> None:
+    """Give a child another specification, for its next start; it must keep its name and fit those before it."""
+    if _shut(state, command, command.child):
+        return
+    child = state.roster.get(command.child)
+    if child is None:
+        return state.refuse(command.request, command.child, "not_found")
+    if state.spec.dynamic:
+        return state.refuse(command.request, command.child, "only_static")
+    earlier = [other.id for other in state.roster if other.place < child.place]
+    try:
+        if (command.spec.name or child.id) != child.id:
+            raise SpecError(f"child {child.id!r}: name", f"cannot become {command.spec.name!r}")
+        check_child(command.spec, f"replace_spec {child.id!r}", earlier, state.spec.auto_shutdown)
+    except SpecError as error:
+        return state.refuse(command.request, child.id, "bad_spec", error)
+    child.spec = command.spec
+    state.reply(command.request, child.id)
 
 
 def terminate_child(state: State, command: TerminateChild, now: float) -> None:

@@ -12,10 +12,11 @@ from functools import partial
 from itertools import repeat
 from typing import Any
 
-from ..actor import VALUE, Actor, ActorRef, Beside, ByHash, Cell, ChildExit, Future, StartRequest
+from ..actor import VALUE, Actor, ActorRef, Beside, ByHash, Cell, ChildExit, Future, StartRequest, hosted
 from ..errors import CallTimeout, NodeGone, StartError, WorkerLost
 from ..ids import CONTROLLER_HOME, home_of
 from ..message import SHUTDOWN, WorkerDied
+from ..transport import decode_exception
 from .action import Halt, Launch
 from .child_spec import ChildSpec
 from .event import Death, Event, Exited, StartFailed, StartIgnored, StartOk, Stopped
@@ -24,6 +25,7 @@ from .roster import Roster
 
 STUCK_GRACE_S = 1.0
 INTERRUPTS = 10
+INTERRUPT_EVERY_S = 0.1
 LAST_WAIT_S = 30.0
 TURNS = 8
 """In how many turns each worker gets its share of a long ordered start."""
@@ -51,6 +53,15 @@ class Crew:
         self.name_patience_s = 0.0
         self.tells = False  # of restarts: once the supervisor itself has started
 
+    def records(self) -> tuple[dict[str, ChildRecord], dict[int, list[int]]]:
+        """Return all there is to know of the children: for a crew that goes on in another process."""
+        return self._records, self._unreleased
+
+    def take_over(self, records: tuple[dict[str, ChildRecord], dict[int, list[int]]]) -> None:
+        """Go on with the children of the crew before."""
+        self._records, self._unreleased = records
+        self._by_address = {record.address: child for child, record in self._records.items()}
+
     def ended(self, news: ChildExit) -> Death | None:
         """Take note of a child's end; None if it is of an older incarnation, or known already."""
         child = self._by_address.get(news.address)
@@ -60,9 +71,19 @@ class Crew:
         record.alive = False
         return Death(child, record.incarnation, news.reason)
 
-    def lost_in(self, home: int, reason: WorkerDied | str, epoch: int | None) -> tuple[Death, ...]:
-        """Take note that all who were started in `home`, up to that epoch of its process, are dead."""
+    def lost_in(
+        self, home: int, reason: WorkerDied | str, epoch: int | None, only: tuple[int, ...] | None = None
+    ) -> tuple[Death, ...]:
+        """Take note that all who were started in `home`, up to that epoch of its process, are dead, or `only` these."""
         dead = []
+        if only is not None:
+            for address in only:
+                child_id = self._by_address.get(address)
+                lost = self._records.get(child_id) if child_id is not None else None
+                if child_id is not None and lost is not None and lost.alive:
+                    lost.alive = False
+                    dead.append(Death(child_id, lost.incarnation, reason))
+            return tuple(dead)
         for child, record in self._records.items():
             if record.alive and home_of(record.address) == home and (epoch is None or record.epoch <= epoch):
                 record.alive = False
@@ -158,13 +179,14 @@ class Crew:
             else:
                 home = home_of(address)
             bounds = spec.mailbox if spec.mailbox is not None else runtime.options.mailbox
-            redeliver = spec.redeliver or getattr(spec.actor, "redeliver", 0)
+            actor = hosted(spec.actor)
+            redeliver = spec.redeliver or actor.redeliver
             request = StartRequest(
-                spec.actor, spec.args, dict(spec.kwargs), spec.name, bounds, self._cell.address, spec.init_timeout_s,
+                actor, spec.args, dict(spec.kwargs), spec.name, bounds, self._cell.address, spec.init_timeout_s,
                 redeliver, address if home_of(address) == home else 0, 0, runtime.epoch, self.name_patience_s,
+                spec.metadata, None, spec.snapshots,
             )  # fmt: skip
-            if issubclass(spec.actor, Actor):
-                runtime.know_class(spec.actor)
+            runtime.know_class(actor)
             return home, request
         place = spec.placement
         home = home_of(address) if address else CONTROLLER_HOME if place is None else runtime.node.choose_home(place)
@@ -191,8 +213,8 @@ class Crew:
         restarted: list[str] = []
         for (launch, request), answer in zip(batch, answers, strict=False):
             child = launch.child
-            if isinstance(answer, BaseException):
-                events.append(StartFailed(child, launch.incarnation, answer))
+            if isinstance(answer, bytes):
+                events.append(StartFailed(child, launch.incarnation, decode_exception(answer)))
                 continue
             old = self._records.get(child)
             if not answer:
@@ -277,7 +299,7 @@ class Crew:
         for _ in range(INTERRUPTS):
             runtime.tell_kernel(CONTROLLER_HOME, "interrupt_worker", home, cause)
             try:
-                return answer.get(timeout=STUCK_GRACE_S / INTERRUPTS)
+                return answer.get(timeout=INTERRUPT_EVERY_S)
             except CallTimeout:
                 pass
         runtime.tell_kernel(CONTROLLER_HOME, "kill_worker", home, cause)

@@ -119,5 +119,14 @@ class DeleteChild:
     request: Any = None
 
 
-Command = StartChild | TerminateChild | RestartChild | DeleteChild
+@dataclass(frozen=True, slots=True)
+class ReplaceSpec:
+    """Give a child another specification, which holds from its next start on. (OTP does so by a code change.)"""
+
+    child: str
+    spec: Spec
+    request: Any = None
+
+
+Command = StartChild | TerminateChild | RestartChild | DeleteChild | ReplaceSpec
 Event = Begin | Exited | StartOk | StartFailed | StartIgnored | Stopped | Retry | ShutdownAll | Command

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..message import SHUTDOWN, is_clean
+from ..message import SHUTDOWN, is_clean, is_planned
 from .action import Halt, Stop
 from .event import Exited, Retry, StartFailed, StartIgnored, StartOk, Stopped
 from .group import gone, hold, mend, postpone, sweep_from, take_out, void
+from .news import did_not_start
 from .roster import Child
 from .state import State
 
@@ -35,7 +36,7 @@ def exited(state: State, event: Exited, now: float) -> None:
             failed[child_id] = (child, reason)
         elif child.status == "running":
             restart = child.spec.restart
-            if restart == "permanent" or (restart == "transient" and not is_clean(reason)):
+            if restart == "permanent" or (restart == "transient" and not is_clean(reason)) or is_planned(reason):
                 child.status, child.ref = "restarting", None
                 dead.append(child)
                 last = f"{child_id} ended: {reason}"
@@ -46,7 +47,8 @@ def exited(state: State, event: Exited, now: float) -> None:
     if significant and _quits(state):
         state.leave(SHUTDOWN, f"auto_shutdown={state.spec.auto_shutdown!r}: a significant child ended")
     elif dead or failed:
-        _decide(state, dead, list(failed.values()), last, now)
+        counts = any(not is_planned(reason) for _, _, reason in event.deaths)
+        _decide(state, dead, list(failed.values()), last, now, counts)
     # Only now, or the last of them would turn a group round that this very incident widens.
     for child in halted:
         _settle(state, child)
@@ -139,7 +141,9 @@ def _break_off(state: State, child: Child) -> None:
         void(state, sweep)
 
 
-def _decide(state: State, dead: list[Child], failed: list[tuple[Child, Any]], last: str, now: float) -> None:
+def _decide(
+    state: State, dead: list[Child], failed: list[tuple[Child, Any]], last: str, now: float, counts: bool = True
+) -> None:
     sweep = state.sweep
     again: list[Child] = []
     for child, why in failed:
@@ -151,13 +155,13 @@ def _decide(state: State, dead: list[Child], failed: list[tuple[Child, Any]], la
                 sweep.starting.discard(child.id)
                 sweep.skip.add(child.id)
         elif sweep is not None and sweep.initial and in_order:
-            state.leave((SHUTDOWN, ("failed_to_start_child", child.id, why)), f"{child.id} did not start: {why}")
+            state.leave((SHUTDOWN, ("failed_to_start_child", child.id, why)), did_not_start(child.id, why))
             return
         else:
             again.append(child)
-            last = f"{child.id} did not start: {why}"
+            last = did_not_start(child.id, why)
     if dead or again:
-        if not state.window.record(now):
+        if counts and not state.window.record(now):
             limit = f"more than {state.window.max_restarts} restarts in {state.window.max_seconds:g} s"
             state.leave(SHUTDOWN, f"{limit}; the last: {last}")
         elif state.grouped and dead:

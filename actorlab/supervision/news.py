@@ -17,12 +17,14 @@ from .action import Refuse
 class WorkerIncident:
     """A worker died, and its place is taken again: all children that were started in `home` up to `epoch` are dead.
 
-    The epoch numbers the processes that the worker's slot has had.
+    The epoch numbers the processes that the worker's slot has had. `only`: none has died but these, which were shut
+    down because they could not be handed over with the others (by their addresses).
     """
 
     home: int
     reason: WorkerDied
     epoch: int
+    only: tuple[int, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -41,6 +43,31 @@ class ChildRecord:
     kept: bool
 
 
+def did_not_start(child: str, why: Any) -> str:
+    """Say in words that a child's start failed, as its error does.
+
+    >>> did_not_start("ledger", StartError("ledger", "OSError: no such file"))
+    'ledger did not start: OSError: no such file'
+    >>> did_not_start("ledger", "its worker died")
+    'ledger did not start: its worker died'
+    """
+    return str(why) if isinstance(why, StartError) else f"{child} did not start: {why}"
+
+
+def child_failed(supervisor: str, child: str, why: Any) -> StartError:
+    """Return the error of a supervisor that did not start: the way down to the child that did not, and its cause once.
+
+    >>> str(child_failed("top", "ledger", StartError("ledger", "OSError: no such file")))
+    "top: child 'ledger' did not start: OSError: no such file"
+    >>> str(child_failed("root", "top", child_failed("top", "ledger", StartError("ledger", "OSError: no such file"))))
+    "root: top: child 'ledger' did not start: OSError: no such file"
+    """
+    if not isinstance(why, StartError):
+        return StartError(f"{supervisor}: child {child!r}", str(why))
+    what, cause = why.args
+    return StartError(f"{supervisor}: {what if ': child ' in what else f'child {child!r}'}", str(cause))
+
+
 def refused(supervisor: str, answer: Refuse) -> ActorlabError:
     """Return the error of a command the plan refused."""
     why = answer.why.replace("_", " ")
@@ -48,7 +75,7 @@ def refused(supervisor: str, answer: Refuse) -> ActorlabError:
     if answer.why == "start_failed":
         if isinstance(detail, ActorlabError):
             return detail
-        return StartError(f"{supervisor}: child {answer.child!r}", str(detail))
+        return child_failed(supervisor, answer.child, detail)
     if isinstance(detail, SpecError):
         return detail
     return SpecError(f"{supervisor}: child {answer.child!r}", why + (f" ({detail})" if detail is not None else ""))

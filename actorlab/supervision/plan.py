@@ -15,12 +15,13 @@ from collections.abc import Callable
 from typing import Any
 
 from .action import Action
-from .command import delete_child, restart_child, start_child, terminate_child
+from .command import delete_child, replace_spec, restart_child, start_child, terminate_child
 from .event import (
     Begin,
     DeleteChild,
     Event,
     Exited,
+    ReplaceSpec,
     RestartChild,
     Retry,
     ShutdownAll,
@@ -75,7 +76,7 @@ def _shutdown_all(state: State, event: ShutdownAll, now: float) -> None:
     state.leave(event.reason, "told to stop")
 
 
-_COMMANDS = (start_child, terminate_child, restart_child, delete_child)
+_COMMANDS = (start_child, terminate_child, restart_child, delete_child, replace_spec)
 
 _RULES: dict[type, Callable[[State, Any, float], None]] = {
     Begin: _begin,
@@ -90,4 +91,5 @@ _RULES: dict[type, Callable[[State, Any, float], None]] = {
     TerminateChild: terminate_child,
     RestartChild: restart_child,
     DeleteChild: delete_child,
+    ReplaceSpec: replace_spec,
 }

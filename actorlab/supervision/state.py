@@ -65,6 +65,15 @@ class State:
         self.deferred: list[Command] = []  # starts commanded while a group moves: after it, as in OTP
         self.out: list[Action] = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what goes along to another process: all but where chance comes from."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "random"}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        self.random = stdlib_random.random
+        for name, value in kept.items():
+            setattr(self, name, value)
+
     @property
     def grouped(self) -> bool:
         """Whether one child's death concerns its siblings."""

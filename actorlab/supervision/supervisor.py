@@ -8,7 +8,7 @@ parked while children start and stop, as OTP's is. A child keeps its address and
 
 from __future__ import annotations
 
-import time
+import logging
 from collections import deque
 from collections.abc import Sequence
 from itertools import count
@@ -19,7 +19,7 @@ from ..errors import ActorlabError, NoSuchChild, SpecError, StartError
 from ..ids import CONTROLLER_HOME
 from ..message import SHUTDOWN
 from .action import Action, Dropped, Exit, Ready, Refuse, Reply, Retired, RetryAfter, Start, Stop
-from .crew import Crew
+from .crew import MAX_TOLD, Crew
 from .event import (
     Begin,
     Command,
@@ -27,16 +27,20 @@ from .event import (
     DeleteChild,
     Event,
     Exited,
+    ReplaceSpec,
     RestartChild,
     Retry,
     ShutdownAll,
     StartChild,
+    StartFailed,
     TerminateChild,
 )
-from .news import WorkerIncident, refused
+from .news import WorkerIncident, child_failed, did_not_start, refused
 from .plan import plan
 from .state import ChildCounts, ChildInfo, State, count_children, which_children
 from .supervisor_spec import Spec, Supervises
+
+log = logging.getLogger("actorlab")
 
 ORPHANS_S = 3.0
 """How long a supervisor that is started anew waits for its predecessor's children to give up their names."""
@@ -60,6 +64,27 @@ class SupervisorActor(Actor):
         self._over: Exit | None = None
         self._told_to_stop = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what goes along when its worker hands it over, between two of its messages."""
+        return {
+            "state": self._state,
+            "label": self._label,
+            "children": self._crew.records(),
+            "request": next(self._requests),
+            "ready": self._ready,
+            "over": self._over,
+            "told_to_stop": self._told_to_stop,
+        }
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        self._state, self._label = kept["state"], kept["label"]
+        self._crew = Crew(self._mine(), self._label, self._state.roster, SupervisorActor)
+        self._crew.take_over(kept["children"])
+        self._answers = {}
+        self._requests = count(kept["request"])
+        self._ready = self._crew.tells = kept["ready"]
+        self._over, self._told_to_stop = kept["over"], kept["told_to_stop"]
+
     def on_start(self) -> None:
         """Start the children; the supervisor has started when all have (P: nothing half-started)."""
         if self._mine().incarnation:
@@ -71,7 +96,7 @@ class SupervisorActor(Actor):
             why = reason[1] if isinstance(reason, tuple) else reason
             if isinstance(why, tuple) and len(why) == 3:
                 error = why[2] if isinstance(why[2], BaseException) else None
-                raise StartError(f"{self._label}: child {why[1]!r}", str(why[2])) from error
+                raise child_failed(self._label, why[1], why[2]) from error
             raise StartError(self._label, self._over.cause)
 
     def on_stop(self) -> None:
@@ -90,7 +115,7 @@ class SupervisorActor(Actor):
         elif isinstance(message, WorkerIncident):
             # one incident for all who lived there, however many; not for those of its successor
             self._crew.release_again(message.home)
-            self._died(self._crew.lost_in(message.home, message.reason, message.epoch))
+            self._died(self._crew.lost_in(message.home, message.reason, message.epoch, message.only))
         elif isinstance(message, Retry):
             self._apply([message])
         elif isinstance(message, tuple) and len(message) == 2 and message[0] == SHUTDOWN:
@@ -140,6 +165,10 @@ class SupervisorActor(Actor):
         """Forget the specification of a child that is down for good."""
         self._command(DeleteChild(name, next(self._requests)))
 
+    def replace_spec(self, name: str, spec: Spec) -> None:
+        """Give a child another specification, which holds from its next start on; what runs is left alone."""
+        self._command(ReplaceSpec(name, spec, next(self._requests)))
+
     def where_child(self, name: str) -> ActorRef[Any] | None:
         """Return a running child's reference by its name here."""
         return self._crew.where(name)
@@ -172,13 +201,19 @@ class SupervisorActor(Actor):
         """Put events to the plan, carry out what it says, and go on with what comes of that until nothing does."""
         waiting: deque[Event] = deque(events)
         todo: deque[Action] = deque()
+        failures: dict[str, Any] = {}
         while waiting or todo:
             while waiting:
-                todo.extend(plan(self._state, waiting.popleft(), time.monotonic()))
+                event = waiting.popleft()
+                if isinstance(event, StartFailed):
+                    failures[event.child] = event.why
+                elif isinstance(event, Exited):  # some of them while they were starting, perhaps
+                    failures.update((death.child, death.reason) for death in event.deaths)
+                todo.extend(plan(self._state, event, self._mine().kernel.timers.now()))
             if todo:
-                waiting.extend(self._carry_out(todo))
+                waiting.extend(self._carry_out(todo, failures))
 
-    def _carry_out(self, todo: deque[Action]) -> list[Event]:
+    def _carry_out(self, todo: deque[Action], failures: dict[str, Any]) -> list[Event]:
         action = todo.popleft()
         match action:
             case Start(children, in_order):
@@ -190,6 +225,7 @@ class SupervisorActor(Actor):
                 return self._crew.halt(list(children), parallel)
             case RetryAfter(seconds, children):
                 self.send_after(seconds, Retry(children))
+                self._tell_failed([child for child, _ in children], failures, seconds)
             case Ready():
                 self._ready = self._crew.tells = True
             case Retired(child) | Dropped(child):
@@ -204,10 +240,26 @@ class SupervisorActor(Actor):
                 self._over = action
                 if self._ready:
                     if not self._told_to_stop:
-                        runtime = self._mine().kernel.runtime
-                        runtime.tell_kernel(CONTROLLER_HOME, "gave_up", self.ref.address, cause)
-                        runtime.happened(
-                            "supervisor_gave_up", f"{self._label} stops: {cause}", {"supervisor": self._label}
-                        )
+                        self._mine().kernel.runtime.tell_kernel(CONTROLLER_HOME, "gave_up", self.ref.address, cause)
+                        self._tell(logging.ERROR, "supervisor_gave_up", f"{self._label} stops: {cause}", {})
                     self.stop(reason)
         return []
+
+    def _tell_failed(self, children: list[str], failures: dict[str, Any], next_try_s: float) -> None:
+        """Those whose restart failed are tried again for a while: whoever looks for them must not look in vain."""
+        child = children[0]
+        why = failures.get(child, "its worker died")
+        more = f" (and {len(children) - 1:,} more)" if len(children) > 1 else ""
+        text = f"{self._label}: {did_not_start(child, why)}{more}; the next try is in {next_try_s:.2g} s"
+        fields = {"children": children[:MAX_TOLD], "number": len(children), "next_try_s": next_try_s, "why": str(why)}
+        entry = self._state.roster.get(child)
+        is_first = entry is not None and entry.failures == 1  # one traceback for all tries
+        error = why if is_first and isinstance(why, BaseException) else None
+        self._tell(logging.WARNING, "restart_failed", text, fields, error)
+
+    def _tell(
+        self, level: int, kind: str, text: str, fields: dict[str, Any], error: BaseException | None = None
+    ) -> None:
+        """Tell the user's log, and whoever listens to the node's events."""
+        log.log(level, "%s", text, exc_info=error, extra={"event": kind})
+        self._mine().kernel.runtime.happened(kind, text, {"supervisor": self._label, **fields})

@@ -11,18 +11,23 @@ from .board import (
     BUSY_FROM,
     CURRENT,
     EPOCH,
+    GUEST,
     NEWS_AT,
     PID,
+    PROCESSES,
     ROW_BYTES,
     ROW_U32,
     ROW_U64,
+    SHEDDING,
     SLOTS,
     Board,
 )
+from .board import ROWS_AT as BOARD_ROWS_AT
+from .class_names import NAMES_AT as CLASS_NAMES_AT
 from .class_names import (
     ClassNames,
 )
-from .crashpoints import arm_crashpoints, crashpoint_labels, kill_at
+from .crashpoints import arm_crashpoints, crashpoint_labels, die_at, kill_at
 from .doorbell import (
     Doorbell,
     Ringer,
@@ -33,6 +38,9 @@ from .failure import (
     decode_exception,
     encode_exception,
 )
+from .journal import EVENTS, LETTERS, Journal, JournalView, view_journal
+from .journal import FILE_BYTES as JOURNAL_BYTES
+from .journal import Entry as JournalEntry
 from .lane import (
     LaneStatistics,
     LaneView,
@@ -49,8 +57,17 @@ from .lane_layout import (
     ONE_BLOCK_BYTES,
     RETURNED,
     WANT,
+    LaneLayout,
     span_of,
 )
+from .lane_layout import BLOCKS as LANE_BLOCKS
+from .lane_layout import HEAD as LANE_HEAD
+from .lane_layout import HEADER as LANE_HEADER
+from .lane_layout import IS_MESSAGE as LANE_IS_MESSAGE
+from .lane_layout import RING as RING_AT
+from .lane_layout import SENT_BYTES as LANE_SENT_BYTES
+from .lane_layout import TAIL as LANE_TAIL
+from .lane_layout import WAITS as LANE_WAITS
 from .lane_reader import (
     LaneReader,
     Record,
@@ -70,24 +87,27 @@ from .node_table_layout import (
     DEAD_LETTERED,
     DEFAULT_CAPACITY,
     DEPTH,
+    DEPTH_AT,
     FAILED,
     FLAGS,
     FULL,
     GENERATION,
     HANDLED_ONE,
     HANDLED_SHIFT,
-    HOST,
     IN_HAND_LOCAL,
     IN_HAND_MASK,
     INCARNATION,
+    INTENT,
     MAX_CAPACITY,
     OVERFLOW,
     OVERFLOW_CODES,
     REDELIVER,
+    SLOT_BYTES,
     SLOT_U8,
     SLOT_U16,
     SLOT_U32,
     SLOT_WORDS,
+    SLOTS_AT,
     STATE,
     SUPERVISOR,
     SUPERVISOR_EPOCH,
@@ -100,28 +120,28 @@ from .node_table_layout import (
     in_hand,
     lane_and_block,
     slot_template,
+    view_slot,
 )
 from .outlet import Door, Outlet, bell_path, lane_path, second_bell_path
-from .spill import (
-    Spill,
-    SpillStatistics,
-)
-from .spill import (
-    name_in as spill_name_in,
-)
-from .spill import (
-    size_in as spill_size_in,
-)
-from .spill import (
-    sweep as sweep_spill,
-)
+from .slab_file import SlabUsage, slab_usage
+from .slab_layout import MIN_BUDGET_BYTES as MIN_SLAB_BYTES
+from .slab_lender import SlabStatistics
+from .spill import Spill, SpillStatistics
+from .spill_layout import SPILLED
+from .spill_layout import size_in as spill_size_in
+from .tally import FILE_BYTES as TALLY_BYTES
+from .tally import Tally, TallyRow, view_tally
+from .vitals import CLASSES_A_SAMPLE, Sample, Vitals, VitalsView, view_vitals
+from .vitals import FILE_BYTES as VITALS_BYTES
 from .watch import MOST_WATCHED, Watch
 from .wire import (
     MAIN,
     OUT_OF_BAND_BYTES,
     STACK_GLOBAL,
     Large,
+    SawLargeBuffer,
     dumps,
+    dumps_small,
     encode,
     loads,
 )
@@ -134,32 +154,48 @@ __all__ = [
     "BEAT",
     "BEAT2",
     "BLOCK_SHIFT",
+    "BOARD_ROWS_AT",
     "BUSY_FROM",
     "CAPACITY",
+    "CLASSES_A_SAMPLE",
     "CLASS_ID",
+    "CLASS_NAMES_AT",
     "CURRENT",
     "DEAD_LETTERED",
     "DEFAULT_BLOCKS",
     "DEFAULT_CAPACITY",
     "DEPTH",
+    "DEPTH_AT",
     "EPOCH",
+    "EVENTS",
     "FAILED",
     "FLAGS",
     "FREE",
     "FULL",
     "GENERATION",
+    "GUEST",
     "HANDLED_ONE",
     "HANDLED_SHIFT",
-    "HOST",
     "INCARNATION",
+    "INTENT",
     "IN_HAND_LOCAL",
     "IN_HAND_MASK",
+    "JOURNAL_BYTES",
+    "LANE_BLOCKS",
+    "LANE_HEAD",
+    "LANE_HEADER",
+    "LANE_IS_MESSAGE",
+    "LANE_SENT_BYTES",
+    "LANE_TAIL",
+    "LANE_WAITS",
+    "LETTERS",
     "MAIN",
     "MAX_BLOCKS",
     "MAX_CAPACITY",
     "MAX_PAYLOAD_BYTES",
     "MESSAGE_HEADER_BYTES",
     "MIN_BLOCKS",
+    "MIN_SLAB_BYTES",
     "MOST_WATCHED",
     "NEWS_AT",
     "ONE_BLOCK_BYTES",
@@ -167,22 +203,30 @@ __all__ = [
     "OVERFLOW",
     "OVERFLOW_CODES",
     "PID",
+    "PROCESSES",
     "REDELIVER",
     "RETURNED",
+    "RING_AT",
     "ROW_BYTES",
     "ROW_U32",
     "ROW_U64",
+    "SHEDDING",
     "SLOTS",
+    "SLOTS_AT",
+    "SLOT_BYTES",
     "SLOT_U8",
     "SLOT_U16",
     "SLOT_U32",
     "SLOT_WORDS",
+    "SPILLED",
     "STACK_GLOBAL",
     "STATE",
     "SUPERVISOR",
     "SUPERVISOR_EPOCH",
+    "TALLY_BYTES",
     "TIMEOUT_MS",
     "TRIED",
+    "VITALS_BYTES",
     "WANT",
     "WORD",
     "Board",
@@ -190,6 +234,10 @@ __all__ = [
     "Door",
     "Doorbell",
     "Flag",
+    "Journal",
+    "JournalEntry",
+    "JournalView",
+    "LaneLayout",
     "LaneReader",
     "LaneStatistics",
     "LaneView",
@@ -200,12 +248,20 @@ __all__ = [
     "Record",
     "RemoteTraceback",
     "Ringer",
+    "Sample",
+    "SawLargeBuffer",
     "Sink",
+    "SlabStatistics",
+    "SlabUsage",
     "SlotView",
     "Spill",
     "SpillStatistics",
     "State",
+    "Tally",
+    "TallyRow",
     "TrySend",
+    "Vitals",
+    "VitalsView",
     "Watch",
     "arm_crashpoints",
     "bell_path",
@@ -213,7 +269,9 @@ __all__ = [
     "create_doorbell",
     "create_lane",
     "decode_exception",
+    "die_at",
     "dumps",
+    "dumps_small",
     "encode",
     "encode_exception",
     "in_hand",
@@ -222,9 +280,12 @@ __all__ = [
     "lane_path",
     "loads",
     "second_bell_path",
+    "slab_usage",
     "slot_template",
     "span_of",
-    "spill_name_in",
     "spill_size_in",
-    "sweep_spill",
+    "view_journal",
+    "view_slot",
+    "view_tally",
+    "view_vitals",
 ]

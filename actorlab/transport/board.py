@@ -2,15 +2,18 @@
 
 An edge (memory). Made by the controller, mapped by every process of the node. A row a process slot, 320 bytes:
 
-    0       1      8        16        24   28     32       40        48      64
-    ┌───────┬──────┬────────┬─────────┬────┬──────┬────────┬─────────┬───────┬─────────────────────────────┐
-    │asleep │      │ beat   │ beat2   │pid │epoch │current │busy_from│       │ news: 256 bytes, one a slot │
-    └───────┴──────┴────────┴─────────┴────┴──────┴────────┴─────────┴───────┴─────────────────────────────┘
+    0       1      4           8      16      24   28     32       40        48      64
+    ┌───────┬──────┬───────────┬──────┬───────┬────┬──────┬────────┬─────────┬───────┬─────────────────────────────┐
+    │asleep │ shed │ processes │ beat │ beat2 │pid │epoch │current │busy_from│       │ news: 256 bytes, one a slot │
+    └───────┴──────┴───────────┴──────┴───────┴────┴──────┴────────┴─────────┴───────┴─────────────────────────────┘
 
 `news[s]` is set by the sender in slot s (1: look at my lane; 2: and there is room in yours) and cleared by the row's
 owner; the rest of a row is its owner's alone. `beat` counts turns of its loop and `beat2` those of its helper thread
 (standing still: hung, or stopped); `current` is the address of the actor in hand since `busy_from` (ns, monotonic);
-`epoch` counts the processes the slot has had. How an awake receiver spares its senders all this is in watch.py.
+`processes` counts the processes the slot has had, `epoch` those of them that began anew, and did not go on with what
+their predecessor handed over; `shed` says that it takes no new actors just now, and the byte behind
+it that the slot is a guest in another one's process.
+How an awake receiver spares its senders all this is in watch.py.
 
 The sleeping protocol, in which each side's fence stands between its store and its load (Dekker):
 
@@ -40,12 +43,14 @@ SLOTS = 256
 ROW_BYTES = 320
 ROWS_AT = PAGE
 NEWS_AT = 64
+WORKERS_AT = 128
 AWAKE, ASLEEP, ASLEEP_SECOND = 0, 1, 2
 
 # Offsets within a row, in units of the field's size: `u64[board.row64(slot) + BEAT]`.
 ROW_U64, ROW_U32 = ROW_BYTES // 8, ROW_BYTES // 4
 BEAT, BEAT2, CURRENT, BUSY_FROM = 1, 2, 4, 5  # u64
-PID, EPOCH = 6, 7  # u32
+PROCESSES, PID, EPOCH = 1, 6, 7  # u32
+SHEDDING, GUEST = 1, 2  # u8
 
 _FILE_BYTES = ROWS_AT + SLOTS * ROW_BYTES
 _QUIET = bytes(SLOTS)
@@ -144,20 +149,33 @@ class Board:
         """Say that `receiver` is awake. No sender does this for it: one killed before it rang would leave it asleep."""
         self.u8[receiver * ROW_BYTES] = AWAKE
 
-    def occupy(self, slot: int, pid: int) -> int:
+    def occupy(self, slot: int, pid: int, *, goes_on: bool = False) -> int:
         """Put a new process into a slot (nobody else's is left in it) and return its epoch, from 1.
 
-        Its beats begin at 0, and it is awake. News stays: it is about lanes, which outlive processes.
+        Its beats begin at 0, and it is awake. News stays: it is about lanes, which outlive processes. `goes_on`: all
+        that its predecessor had was handed over to it, so the epoch is the same.
         """
         row = slot * ROW_BYTES
         words, u32 = self.u64, self.u32
         self.u8[row] = AWAKE
+        self.u8[row + SHEDDING] = self.u8[row + GUEST] = 0
         for field in (BEAT, BEAT2, CURRENT, BUSY_FROM):
             words[slot * ROW_U64 + field] = 0
-        epoch = u32[slot * ROW_U32 + EPOCH] + 1 & 0xFFFFFFFF or 1
+        epoch = u32[slot * ROW_U32 + EPOCH] + (not goes_on) & 0xFFFFFFFF or 1
         u32[slot * ROW_U32 + EPOCH] = epoch
+        u32[slot * ROW_U32 + PROCESSES] += 1
         u32[slot * ROW_U32 + PID] = pid  # last: a pid that is seen belongs to the epoch that is seen
         return epoch
+
+    @property
+    def workers(self) -> int:
+        """How many workers the node has by now; 0: as many as it was started with."""
+        return int.from_bytes(self.mapped[WORKERS_AT : WORKERS_AT + 4], "little")
+
+    @workers.setter
+    def workers(self, number: int) -> None:
+        """By the controller, when the new one is ready: from here on actors are placed there. One aligned store."""
+        self._segment.buf[WORKERS_AT : WORKERS_AT + 4].cast("I")[0] = number
 
     def close(self) -> None:
         """Unmap. Idempotent; the file stays."""

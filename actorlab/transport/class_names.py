@@ -23,7 +23,7 @@ VERSION = 1
 FILE_BYTES = 4 << 20
 _CHUNK = 16 * PAGE
 _COMMITTED = HEADER_BYTES // 8
-_NAMES = 128
+NAMES_AT = 128
 _LENGTH = struct.Struct("<H")
 _LONGEST = 1024  # bytes of a name; the rest is cut off
 
@@ -37,7 +37,7 @@ class ClassNames:
         """Use `create`, `open` or `adopt`."""
         segment.geometry(MAGIC, VERSION)
         self._segment = segment
-        self._words = segment.buf[:_NAMES].cast("Q")
+        self._words = segment.buf[:NAMES_AT].cast("Q")
         self._read = self._allocated = 0
         self._names: list[str] = []
         self._ids: dict[str, int] = {}
@@ -65,7 +65,7 @@ class ClassNames:
         if known is not None:
             return known
         text = name.encode("utf-8", "replace")[:_LONGEST]
-        start = _NAMES + self._read
+        start = NAMES_AT + self._read
         end = start + 2 + len(text)
         if end > self._allocated:
             if end > FILE_BYTES:
@@ -78,7 +78,7 @@ class ClassNames:
         self._segment.mmap[start:end] = _LENGTH.pack(len(text)) + text
         # Killed here: the text is there, and does not count.
         # crash: name.commit
-        self._words[_COMMITTED] = self._read = end - _NAMES
+        self._words[_COMMITTED] = self._read = end - NAMES_AT
         # crash: name.done
         return self._know(name)
 
@@ -100,7 +100,7 @@ class ClassNames:
     def _refresh(self) -> None:
         committed = self._words[_COMMITTED]
         while self._read < committed:
-            start = _NAMES + self._read
+            start = NAMES_AT + self._read
             (length,) = _LENGTH.unpack_from(self._segment.mmap, start)
             self._know(self._segment.mmap[start + 2 : start + 2 + length].decode("utf-8", "replace"))
             self._read += 2 + length

@@ -5,6 +5,7 @@ An edge; used by tests and the fault-injection kit. A crash point is a comment, 
 code into the functions and methods that exist. Without it nothing is changed.
 
     ACTORLAB_CRASHPOINT=send.tail:3      SIGKILL at the third pass of `send.tail`, in a process that armed its module
+    ACTORLAB_CRASH_LOG=path              before each such SIGKILL its label is appended to that file
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import types
 from collections.abc import Callable, Mapping
 
 ENVIRONMENT = "ACTORLAB_CRASHPOINT"
+LOG = "ACTORLAB_CRASH_LOG"
 
 _LINE = re.compile(r"^([ \t]*)# crash: ([a-z_.]+)[ \t]*$", re.MULTILINE)
 _NAME = "__crashpoint__"
@@ -36,9 +38,18 @@ def kill_at(label: str, n: int) -> Callable[[str], None]:
         if passed == label:
             left -= 1
             if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                die_at(label)
 
     return hook
+
+
+def die_at(label: str) -> None:
+    """Kill this process with SIGKILL, after having written down where."""
+    log = os.environ.get(LOG)
+    if log:
+        descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.write(descriptor, f"{label}\n".encode())
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def arm_crashpoints(module: types.ModuleType, hook: Callable[[str], object] | None = None) -> Callable[[], None]:
@@ -74,6 +85,7 @@ def _replace(
             continue
         thing = where.get(inner.co_name)
         thing = thing.fget if isinstance(thing, property) else getattr(thing, "__func__", thing)
+        thing = inspect.unwrap(thing) if callable(thing) else thing  # what a decorator stands before
         if isinstance(thing, types.FunctionType) and thing.__module__ == module:
             before.append((thing, thing.__code__))
             thing.__code__ = inner

@@ -72,6 +72,14 @@ class LaneReader(LaneEnd):
         number: int = POSITION.unpack_from(self.mapped, self.data + (block << BLOCK_SHIFT))[0]
         return number
 
+    def record(self, block: int) -> Record:
+        """Return the message whose first block this is."""
+        return RECORD.unpack_from(self.mapped, self.data + (block << BLOCK_SHIFT))
+
+    def holds(self, block: int) -> bool:
+        """Return whether a block is the first of a message that was not given back."""
+        return bool(IS_MESSAGE[self.status[block]])
+
     def free(self, block: int) -> None:
         """Give a message's blocks back. One store, so a killed receiver did it or did not."""
         status = self.status

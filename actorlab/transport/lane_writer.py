@@ -177,7 +177,9 @@ class LaneWriter(LaneEnd):
 
     def is_crowded(self) -> bool:
         """Whether less than half of the blocks is free: then messages of several had better go another way."""
-        if self._statuses().count(FREE) >= self.blocks // 2:
+        statuses = self._statuses()
+        # Low blocks are taken first: while few are in use it is seen at once that the upper half is free.
+        if statuses.endswith(bytes(self.blocks // 2)) or statuses.count(FREE) >= self.blocks // 2:
             return False
         with self._lock:
             return self._free is _BUSY or self._reclaim().count(FREE) < self.blocks // 2
@@ -191,6 +193,10 @@ class LaneWriter(LaneEnd):
                 if sink is not None:
                     owners[block] = None
                     sink.out -= 1
+
+    def sink_of(self, block: int) -> Sink | None:
+        """Return the sink of the message that a block holds, or held last."""
+        return self._owners[block]
 
     def unanswered(self) -> set[int]:
         """Return the correlation ids of all messages that the receiver has not freed."""

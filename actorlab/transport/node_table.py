@@ -62,10 +62,10 @@ class NodeTable:
         "_buf",
         "_free",
         "_grown",
-        "_header",
-        "_map",
+                "_map",
         "_segment",
         "capacity",
+        "header",
         "home",
         "u8",
         "u16",
@@ -78,11 +78,11 @@ class NodeTable:
         self.capacity, self.home = capacity, home
         self._segment, self._map = segment, mapped
         self._buf = segment.buf if segment is not None else memoryview(mapped)
-        self._header = self._buf[:SLOTS_AT].cast("Q")
+        self.header = self._buf[:SLOTS_AT].cast("Q")
         slots = self._buf[SLOTS_AT : SLOTS_AT + capacity * SLOT_BYTES]
         self.u8 = slots
         self.u16, self.u32, self.words = slots.cast("H"), slots.cast("I"), slots.cast("Q")
-        self._grown: int = self._header[GROWN]
+        self._grown: int = self.header[GROWN]
         self._free: list[int] = []
         if writable:
             self._free = list(compress(range(self._grown), self.states().translate(_IS_FREE)))
@@ -140,7 +140,12 @@ class NodeTable:
     @property
     def grown(self) -> int:
         """Return how many slots may be in use; no reader needs to look further."""
-        return int(self._header[GROWN])
+        return int(self.header[GROWN])
+
+    @property
+    def used(self) -> int:
+        """Return how many slots are not free. For the owner."""
+        return self._grown - len(self._free)
 
     def allocate(self, template: bytes = _PLAIN) -> tuple[int, int]:
         """Give a slot a new tenant in state STARTING; return (index, generation).
@@ -187,7 +192,7 @@ class NodeTable:
         """
         at = index * SLOT_U32 + GENERATION
         start = SLOTS_AT + index * SLOT_BYTES
-        if index >= self._header[GROWN]:
+        if index >= self.header[GROWN]:
             return view_slot(bytes(SLOT_BYTES))
         while True:
             before = self.u32[at]
@@ -211,7 +216,7 @@ class NodeTable:
 
     def close(self) -> None:
         """Unmap. Idempotent; the file stays."""
-        for view in (self.words, self.u32, self.u16, self.u8, self._header, self._buf):
+        for view in (self.words, self.u32, self.u16, self.u8, self.header, self._buf):
             view.release()
         if self._segment is not None:
             self._segment.close()
@@ -226,7 +231,7 @@ class NodeTable:
         if self._segment is not None:
             self._segment.allocate(SLOTS_AT + first * SLOT_BYTES, (grown - first) * SLOT_BYTES)
         # crash: grow.commit
-        self._header[GROWN] = self._grown = grown
+        self.header[GROWN] = self._grown = grown
         # crash: grow.done
         self._free[:0] = range(grown - 1, first - 1, -1)
         return self._free

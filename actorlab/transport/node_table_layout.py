@@ -5,6 +5,7 @@ stands at a multiple of its size, so each store is one move and a killed writer 
 
     file:  0     the segment header: "alTable", version, geometry = (capacity, home)
            64    grown   u64   slots that have pages behind them and may be in use; readers look no further
+           72    intent  u64   a message that is leaving its lane unhandled (see the node floor's `fate`), 0: none
            4096  slots   capacity × 64 bytes, allocated by 4096 slots
 
     slot:  0     8         12       16    17    18   19       20       24       28    32     36            40
@@ -13,7 +14,7 @@ stands at a multiple of its size, so each store is one move and a killed writer 
            └─────┴─────────┴────────┴─────┴─────┴────┴────────┴────────┴────────┴─────┴──────┴─────────────┘
            40         44   46        47      48    52    56         64
            ┌──────────┬────┬─────────┬───────┬─────┬─────┬──────────┐
-           │timeout_ms│host│redeliver│attempt│epoch│tried│supervisor│
+           │timeout_ms│at  │redeliver│attempt│epoch│tried│supervisor│
            └──────────┴────┴─────────┴───────┴─────┴─────┴──────────┘
 
     word = handled (40 bits) << 24 | in hand (24 bits)        one store says both "n handled" and "this one is in hand"
@@ -21,10 +22,11 @@ stands at a multiple of its size, so each store is one move and a killed writer 
             = slot << 16 | b + 1    block b of the lane from process slot `slot` (a lane has at most 32,768 blocks)
             = IN_HAND_LOCAL         a message from this process, which dies with it
 
-`generation` is the slot's tenant, `incarnation` counts the tenant's restarts (from 0). `host` is the process slot whose
-kernel runs the actor now, `supervisor` the address of who decides about its restart (0 nobody), `epoch` that of
-the supervisor's process (the board's), so that nobody waits for one that died with it; `attempt` how often message
-`tried` (see takeover) was begun before.
+`generation` is the slot's tenant, `incarnation` counts the tenant's restarts (from 0). `at` (depth_at) is
+what handled + failed + dead_lettered came to (the low 16 bits) when the depth was written: since then so many more have
+gone. `supervisor` is the address of who decides about its restart (0 nobody), `epoch` that of the supervisor's process
+(the board's), so that nobody waits for one that died with it; `attempt` how often message `tried` (see takeover) was
+begun before.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ SLOTS_AT = PAGE
 CHUNK_SLOTS = 4096
 MAX_CAPACITY = 2**24
 DEFAULT_CAPACITY = 1_048_576
-GROWN = HEADER_BYTES // 8  # indexes the file as u64
+GROWN = HEADER_BYTES // 8  # this and the next index the file as u64
+INTENT = GROWN + 1
 
 
 class State(IntEnum):
@@ -77,7 +80,7 @@ SLOT_WORDS, SLOT_U32, SLOT_U16, SLOT_U8 = 8, 16, 32, 64
 WORD, SUPERVISOR = 0, 7  # u64
 GENERATION, INCARNATION, CLASS_ID, CAPACITY, DEPTH = 2, 3, 5, 6, 7  # u32
 FAILED, DEAD_LETTERED, TIMEOUT_MS, SUPERVISOR_EPOCH, TRIED = 8, 9, 10, 12, 13
-HOST = 22  # u16
+DEPTH_AT = 22  # u16
 STATE, FLAGS, FULL, OVERFLOW, REDELIVER, ATTEMPT = 16, 17, 18, 19, 46, 47  # u8
 
 SLOT = struct.Struct("<QIIBBBBIIIIIIHBBIIQ")
@@ -115,7 +118,6 @@ def slot_template(
     capacity: int = 1024,
     overflow: int = 0,
     timeout_ms: int = 5000,
-    host: int = 0,
     redeliver: int = 0,
     flags: int = 0,
     supervisor: int = 0,
@@ -139,7 +141,7 @@ def slot_template(
         0,
         0,
         timeout_ms,
-        host,
+        0,
         redeliver,
         0,
         supervisor_epoch,
@@ -168,7 +170,7 @@ class SlotView(NamedTuple):
     failed: int
     dead_lettered: int
     timeout_ms: int
-    host: int
+    depth_at: int
     redeliver: int
     attempt: int
     supervisor_epoch: int

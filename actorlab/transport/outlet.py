@@ -100,6 +100,10 @@ class Outlet:
         """Publish a message and wake its receiver if need be; False: no room. Accepted means published (P3)."""
         return (self.doors.get(process) or self.door(process))(dest, corr, kind, flags, payload, sink)
 
+    def sink_of(self, process: int, block: int) -> Sink | None:
+        """Return in what the message in a block of our lane to `process` is counted, if it was sent with a sink."""
+        return self.open(process).sink_of(block)
+
     def door(self, process: int) -> Door:
         """Return `try_send` for one process: a closure, for it runs once a message."""
         known = self.doors.get(process)

@@ -1,16 +1,14 @@
-"""Spill: messages too large for a lane, each in a file of its own beside it.
+"""Spill: messages too large for a lane, each in a slab of its sender's or in a file of its own beside the lane.
 
 An edge (files, memory); used by routes when `wire.encode` answers `Large`, and by the kernel just before the handler.
-The lane carries a token of 22 bytes; the file, in the node's directory:
+The lane carries a token of 22 bytes; spill_layout.py shows it, and the image that the slab or the file holds. The
+reader gets arrays and tables as read-only views of that image (of a file below MAP_BYTES: of one private copy).
 
-    ┌────────────────────────┬─────────────────────┬──────┬───────────┬──────────┬──
-    │ magic, meta_bytes, n   │ n × (offset, bytes) │ meta │ buffer 0  │ buffer 1 │ …    each buffer at 64·k
-    └────────────────────────┴─────────────────────┴──────┴───────────┴──────────┴──
-
-The reader gets arrays and tables as read-only views of the file's own memory (below MAP_BYTES: of one private copy) and
-removes the name at once, so nothing needs to be given back: the kernel frees the pages with the last view.
-
-What a kill leaves behind, and who removes it. Names say the sender's process slot and epoch.
+Slabs are what a large message costs one copy for; slab_lender.py says how they are lent and given back, and what a kill
+leaves there. A message goes into a file when it is larger than the largest slab, when receivers hold all of them, or
+when slabs would take the last of the file system. The file's reader removes its name at once, so nothing needs to be
+given back: the kernel frees the pages with the last view. What a kill leaves behind of files, and who removes it (names
+say the sender's process slot and epoch):
  1. Sender, before its lane shows the token (while it writes, or after): a file that no block of its lanes refers to.
     `sweep`, called by the slot's next process with what its lanes refer to.
  2. Sender, after that: nothing to do, the message stands and its reader removes the file.
@@ -19,7 +17,8 @@ What a kill leaves behind, and who removes it. Names say the sender's process sl
  4. Receiver, after it read: no name is left, and its pages went with the process. So a message is to be marked
     *started* before it is read, or the next receiver looks for what is not there (SegmentGone). One that may be tried
     again is read with `keep=True` and discarded when it is handled.
-Nothing of an older epoch is published once its process is dead, so collecting the references before the sweep is safe.
+Both: a block is freed after its message was read or discarded. Nothing of an older epoch is published once its process
+is dead, so collecting the references before the sweep is safe.
 """
 
 from __future__ import annotations
@@ -30,35 +29,34 @@ import mmap
 import os
 import re
 import stat
-import struct
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 from ..errors import SegmentCorrupt, SegmentGone, SharedMemoryError, SharedMemoryFull
-from ..memory import unlink
+from ..memory import FULL, allocate, no_room, unlink
 from . import wire
+from .slab_borrower import SlabBorrower
+from .slab_file import slab_file_name
+from .slab_lender import SlabLender, SlabStatistics
+from .spill_layout import ALIGN, Token, lay_out, parse_token, take_apart
 
 MAP_BYTES = 256 * 1024
 """From this size on a reader maps; a smaller file is copied out, which is faster and keeps no descriptor open."""
-ALIGN = 64
-TOKEN_BYTES = 22
 
-_TOKEN = struct.Struct("<HIQQ")  # slot, epoch, serial, size of the file
-_HEAD = struct.Struct("<8sQQ")  # magic, bytes of meta, number of buffers
-_ENTRY = struct.Struct("<QQ")  # offset, bytes
-_MAGIC = b"alspill1"
 _NAME = re.compile(r"spill-(\d+)-(\d+)-([0-9a-f]+)")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)
 _PARTS_A_WRITE = 512  # IOV_MAX is 1024
 _PAD = bytes(ALIGN)
 
 
+NO_SLABS = SlabStatistics()
+
+
 @dataclass(frozen=True, slots=True)
 class SpillStatistics:
-    """What one process spilled and read; `waiting` are files that it wrote and that nobody has read yet."""
+    """What one process spilled and read, slabs included; `waiting` are files that it wrote and nobody has read yet."""
 
     written: int
     written_bytes: int
@@ -67,17 +65,31 @@ class SpillStatistics:
     swept: int
     waiting: int
     waiting_bytes: int
+    slabs: SlabStatistics = NO_SLABS
 
 
 class Spill:
     """The large messages a process sends (as `slot`, in its `epoch`) and receives (from anybody of its node).
 
-    `quota_bytes` bounds what it has written and nobody has read; what a reader still looks at is the reader's. Safe
-    for several threads of one process.
+    `quota_bytes` bounds what it has written to files and nobody has read; what a reader still looks at is the reader's.
+    `slab_bytes` bounds its slabs; 0: it has none. `epoch_of` tells the epoch of the process in a slot, so that what a
+    dead one held is had again. Safe for several threads of one process.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], slot: int, epoch: int, quota_bytes: int) -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        slot: int,
+        epoch: int,
+        quota_bytes: int,
+        slab_bytes: int = 0,
+        epoch_of: Callable[[int], int] | None = None,
+    ) -> None:
         self.directory, self.slot, self.epoch, self.quota_bytes = os.fspath(directory), slot, epoch, quota_bytes
+        self._lender: SlabLender | None = None
+        if slab_bytes and epoch_of is not None:
+            self._lender = SlabLender(self.directory, slot, epoch, slab_bytes, epoch_of)
+        self._borrower = SlabBorrower(self.directory, slot, epoch)
         self._serials = count(1)
         self._lock = threading.Lock()
         self._waiting: dict[str, int] = {}
@@ -88,21 +100,36 @@ class Spill:
 
     # ---- the sender
 
-    def write(self, meta: bytes, buffers: Collection[memoryview] = (), what: str = "a large message") -> bytes:
-        """Write a message to a file of its own and return the token for the lane.
+    def write(
+        self,
+        meta: bytes | tuple[bytes, ...],
+        buffers: Collection[memoryview] = (),
+        what: str = "a large message",
+        to: int | None = None,
+    ) -> bytes:
+        """Write a message and return the token for the lane to process slot `to` (None: to a file in any case).
 
-        Raises SharedMemoryFull for the quota as for the file system, and leaves nothing behind then.
+        `meta` is its pickle, in one piece or in several that follow each other.
+        A token that is not sent is to be discarded. Raises SharedMemoryFull for the quota as for the file system, and
+        leaves nothing behind then.
         """
-        parts, size = _lay_out(meta, buffers)
+        parts, size = lay_out((meta,) if isinstance(meta, bytes) else meta, buffers)
+        if to is not None and self._lender is not None:
+            token = self._lender.write(parts, size, to)
+            if token is not None:
+                with self._lock:
+                    self._written += 1
+                    self._written_bytes += size
+                return token
         serial = next(self._serials)
         name = _file_name(self.slot, self.epoch, serial)
         path = os.path.join(self.directory, name)
         self._reserve(name, size, what)
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
                 # All of it or nothing, and before the copying. write(2) instead of a mapping spares a fault a page.
-                os.posix_fallocate(fd, 0, size)
+                allocate(fd, 0, size)
                 _write_all(fd, parts)
             except BaseException:
                 os.unlink(path)
@@ -113,14 +140,14 @@ class Spill:
             self._forget(name)
             if not isinstance(error, OSError):
                 raise
-            if error.errno in _FULL:
-                raise SharedMemoryFull(what, size, _free_bytes(self.directory), self.directory) from None
+            if error.errno in FULL:
+                raise no_room(what, size, self.directory) from None
             raise SharedMemoryError(f"{what} could not be written to {path}: {error.strerror}") from error
         with self._lock:
             self._writing.discard(name)
             self._written += 1
             self._written_bytes += size
-        return _TOKEN.pack(self.slot, self.epoch, serial, size)
+        return Token(self.slot, self.epoch, serial, size).pack()
 
     def _reserve(self, name: str, size: int, what: str) -> None:
         with self._lock:
@@ -147,14 +174,20 @@ class Spill:
     # ---- the receiver
 
     def read(self, token: bytes | memoryview, keep: bool = False) -> Any:
-        """Return the message, its buffers as read-only views; remove the file unless `keep`.
+        """Return the message, its buffers as read-only views; unless `keep`, it is there no longer, but for them.
 
-        Raises whatever the message's own unpickling raises (the file is removed then as well). SegmentGone: there is no
-        such file; SegmentCorrupt: it is not what the token says; SharedMemoryError: no descriptor or no mapping is to
-        be had. After these two the file is still there, to be discarded with the message.
+        Raises whatever the message's own unpickling raises (it is gone then as well). SegmentGone: there is no such
+        message; SegmentCorrupt: it is not what the token says; SharedMemoryError: no descriptor or no mapping is to
+        be had. After these two it is still there, to be discarded with the message.
         """
-        name, size = _parse(token)
+        parsed = parse_token(token)
+        name, size = _name_of(parsed), parsed.size
         path = os.path.join(self.directory, name)
+        if parsed.in_slab:
+            image = self._borrower.read(parsed, keep)
+            self._read += 1
+            meta, buffers = take_apart(image, path)
+            return wire.loads(meta, buffers=buffers)
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
@@ -172,29 +205,49 @@ class Spill:
             os.close(fd)
         if not keep:
             unlink(path)
-        meta, buffers = _take_apart(data, path)
+        meta, buffers = take_apart(data, path)
         self._read += 1
         return wire.loads(meta, buffers=buffers)
 
     def discard(self, token: bytes | memoryview) -> None:
-        """Remove a message that was dropped unread, or kept and handled. Harmless if it is gone."""
-        name, _ = _parse(token)
+        """Remove a message that was not sent, or dropped unread, or kept and handled. Harmless if it is gone."""
+        parsed = parse_token(token)
+        if parsed.in_slab:
+            if (parsed.slot, parsed.epoch) == (self.slot, self.epoch) and self._lender is not None:
+                self._lender.take_back(parsed)
+            else:
+                self._discarded += self._borrower.discard(parsed)
+            return
+        name = _name_of(parsed)
         if unlink(os.path.join(self.directory, name)):
             self._discarded += 1
         self._forget(name)
 
-    # ---- after a crash
+    # ---- now and then, and after a crash
 
-    def left_behind(self) -> list[str]:
-        """Return the names of the files that earlier processes of this slot wrote and that are still there."""
-        return left_behind(self.directory, self.slot, self.epoch)
+    def rest(self, now: float) -> None:
+        """Give back what is not used (`now`: s, monotonic). To be called every second or so; from any thread."""
+        self._borrower.rest()
+        if self._lender is not None:
+            self._lender.rest(now)
 
-    def sweep(self, referenced: Collection[str]) -> int:
-        """Remove what earlier processes of this slot left and no message refers to; return how many files.
+    def has_predecessors(self) -> bool:
+        """Return whether earlier processes of this slot left anything."""
+        return bool(_left_behind(self.directory, self.slot, self.epoch)) or any(
+            name.startswith(f"slabs.{self.slot}.") and not name.endswith(f".{self.epoch}")
+            for name in os.listdir(self.directory)
+        )
 
-        `referenced`: the `name_in` of every token in the slot's lanes, collected beforehand.
+    def sweep(self, referenced: Collection[bytes]) -> int:
+        """Remove what earlier processes of this slot wrote and no message refers to; return how many messages.
+
+        `referenced`: every token in the slot's lanes, collected since they are dead.
         """
-        removed = sweep(self.directory, self.slot, self.epoch, referenced)
+        names = {_name_of(parse_token(token)) for token in referenced}
+        left = _left_behind(self.directory, self.slot, self.epoch)
+        removed = sum(unlink(os.path.join(self.directory, name)) for name in left if name not in names)
+        if self._lender is not None:
+            removed += self._lender.adopt(referenced)
         self._swept += removed
         return removed
 
@@ -203,67 +256,46 @@ class Spill:
         with self._lock:
             self._see_what_was_read()
             waiting, waiting_bytes = len(self._waiting), self._waiting_bytes
-        return SpillStatistics(
-            self._written, self._written_bytes, self._read, self._discarded, self._swept, waiting, waiting_bytes
-        )
+        slabs = self._lender.statistics() if self._lender is not None else NO_SLABS
+        counts = self._written, self._written_bytes, self._read, self._discarded, self._swept
+        return SpillStatistics(*counts, waiting, waiting_bytes, slabs)
+
+    def close(self) -> None:
+        """Let go of the slabs' memory; what was sent stays, and views that are still held stay good."""
+        self._borrower.close()
+        if self._lender is not None:
+            self._lender.close()
 
 
 def name_in(token: bytes | memoryview) -> str:
-    """Return the file name that a token stands for, for `sweep`."""
-    return _parse(token)[0]
+    """Return the name of the file that a token's message is in."""
+    return _name_of(parse_token(token))
 
 
-def size_in(token: bytes | memoryview) -> int:
-    """Return the bytes of the file that a token stands for."""
-    return _parse(token)[1]
-
-
-def left_behind(directory: str, slot: int, before_epoch: int) -> list[str]:
-    """Return the names of the files that process slot `slot` wrote in epochs before `before_epoch`."""
+def _left_behind(directory: str, slot: int, before_epoch: int) -> list[str]:
     matches = filter(None, map(_NAME.fullmatch, os.listdir(directory)))
     return [match[0] for match in matches if int(match[1]) == slot and int(match[2]) < before_epoch]
 
 
-def sweep(directory: str, slot: int, before_epoch: int, referenced: Collection[str]) -> int:
-    """Remove the unreferenced files of process slot `slot` from epochs before `before_epoch`; return how many."""
-    left = left_behind(directory, slot, before_epoch)
-    return sum(unlink(os.path.join(directory, name)) for name in left if name not in referenced)
+def _name_of(token: Token) -> str:
+    if token.in_slab:
+        return slab_file_name(token.slot, token.epoch)
+    return _file_name(token.slot, token.epoch, token.serial)
 
 
 def _file_name(slot: int, epoch: int, serial: int) -> str:
     return f"spill-{slot}-{epoch}-{serial:x}"
 
 
-def _parse(token: bytes | memoryview) -> tuple[str, int]:
-    slot, epoch, serial, size = _TOKEN.unpack(token)
-    return _file_name(slot, epoch, serial), size
+# ---- files
 
 
-def _free_bytes(directory: str) -> int:
-    room = os.statvfs(directory)
-    return room.f_bavail * room.f_frsize
-
-
-# ---- the layout
-
-
-def _lay_out(meta: bytes, buffers: Collection[memoryview]) -> tuple[list[bytes | memoryview], int]:
-    at = _HEAD.size + _ENTRY.size * len(buffers) + len(meta)
-    head = bytearray(_HEAD.pack(_MAGIC, len(meta), len(buffers)))
-    parts: list[bytes | memoryview] = [meta]
-    for view in buffers:
-        if not view.nbytes:
-            head += _ENTRY.pack(0, 0)
-            continue
-        pad = -at % ALIGN
-        head += _ENTRY.pack(at + pad, view.nbytes)
-        parts += (_PAD[:pad], view)
-        at += pad + view.nbytes
-    return [bytes(head), *parts], at
-
-
-def _write_all(fd: int, parts: list[bytes | memoryview]) -> None:
-    left = [memoryview(part).cast("B") for part in parts if len(part)]
+def _write_all(fd: int, parts: list[tuple[int, bytes | memoryview]]) -> None:
+    left, end = [], 0
+    for at, part in parts:
+        left += [memoryview(_PAD[: at - end]), memoryview(part).cast("B")]
+        end = at + len(part)
+    left = [view for view in left if view.nbytes]
     while left:
         written = os.writev(fd, left[:_PARTS_A_WRITE])
         done = 0
@@ -294,15 +326,3 @@ def _view(fd: int, size: int, path: str) -> memoryview:
             raise SegmentCorrupt(path, f"ends at byte {at:,}")
         at += got
     return view.toreadonly()
-
-
-def _take_apart(data: memoryview, path: str) -> tuple[memoryview, Iterator[memoryview]]:
-    try:
-        magic, meta_bytes, buffers = _HEAD.unpack_from(data)
-        entries = [_ENTRY.unpack_from(data, _HEAD.size + _ENTRY.size * i) for i in range(buffers)]
-    except struct.error:
-        raise SegmentCorrupt(path, "is too short for its header") from None
-    start = _HEAD.size + _ENTRY.size * buffers
-    if magic != _MAGIC or start + meta_bytes > len(data) or any(at + length > len(data) for at, length in entries):
-        raise SegmentCorrupt(path, "has a header that does not fit its bytes")
-    return data[start : start + meta_bytes], (data[at : at + length] for at, length in entries)

@@ -1,4 +1,4 @@
-"""What the tests of actors in one process stand on: an embedded node, a clock that only a test moves, and gates."""
+"""What the tests of actors in one process stand on: an embedded node."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import actorlab as al
-from actorlab.ids import LOCAL_HOME
+from actorlab.testing import VirtualClock
 
 
 @pytest.fixture
@@ -60,26 +60,9 @@ def keeper(node: al.Node, seen: queue.SimpleQueue[Any]) -> al.ActorRef[Keeper]:
     return node.spawn(Keeper, seen)
 
 
-class Clock:
-    """The time of one kernel's timers and deadlines; it stands still until it is moved."""
-
-    def __init__(self, kernel: Any) -> None:
-        self._kernel = kernel
-        self._now = kernel.timers.now()
-        kernel.timers.now = kernel.deadlines.now = lambda: self._now
-
-    def advance(self, seconds: float) -> None:
-        """Move on; what is due then happens before anything that is sent later."""
-        self._now += seconds
-        done: al.Future[None] = al.Future()
-        self._kernel.post(self._kernel.submit, lambda: None, done)
-        done.get(timeout=5)
-
-
 @pytest.fixture
-def clock(node: al.Node) -> Clock:
-    node.spawn(Keeper).stop()  # the kernel of this process starts with its first actor
-    return Clock(node.runtime.kernels[LOCAL_HOME])
+def clock(node: al.Node) -> VirtualClock:
+    return VirtualClock(node)
 
 
 @pytest.fixture

@@ -84,8 +84,8 @@ def ours(request, node, plain):
 
 
 def test_a_plain_actor_asks_one_of_ours(plain, ours):
-    plain.proxy().meet(ours).get(timeout=5)
-    assert plain.proxy().ask_friend("x").get(timeout=5) == (ours.actor_class.__name__, "x")
+    plain.proxy().meet(ours).get(timeout=30)
+    assert plain.proxy().ask_friend("x").get(timeout=30) == (ours.actor_class.__name__, "x")
 
 
 def test_one_of_ours_asks_a_plain_actor(ours):
@@ -93,8 +93,8 @@ def test_one_of_ours_asks_a_plain_actor(ours):
 
 
 def test_a_plain_actor_uses_a_proxy_of_one_of_ours(plain, ours):
-    plain.proxy().meet(ours).get(timeout=5)
-    assert plain.proxy().add_by_proxy(2).get(timeout=5) == (12, 12, 4)
+    plain.proxy().meet(ours).get(timeout=30)
+    assert plain.proxy().add_by_proxy(2).get(timeout=30) == (12, 12, 4)
 
 
 def test_one_of_ours_uses_a_proxy_of_a_plain_actor(ours):
@@ -102,18 +102,18 @@ def test_one_of_ours_uses_a_proxy_of_a_plain_actor(ours):
 
 
 def test_tells_go_both_ways_and_errors_come_back(plain, ours):
-    plain.proxy().meet(ours).get(timeout=5)
+    plain.proxy().meet(ours).get(timeout=30)
     plain.tell("x")
     ours.tell("x")
     with pytest.raises(ValueError, match="wrong"):
-        ours.proxy().wrong().get(timeout=5)
+        ours.proxy().wrong().get(timeout=30)
     with pytest.raises(ValueError, match="wrong"):
-        plain.proxy().wrong().get(timeout=5)
+        plain.proxy().wrong().get(timeout=30)
 
 
 def test_a_question_goes_there_and_back_through_blocking_actors(node, plain):
     ours, third = node.spawn(Ours, plain), node.spawn(Ours)
-    plain.proxy().meet(third).get(timeout=5)
+    plain.proxy().meet(third).get(timeout=30)
     assert ours.call.there_and_back() == ("Ours", "hello")
 
 
@@ -144,7 +144,7 @@ def test_a_plain_actors_inbox_and_ours_take_each_others_envelopes(node, plain):
     ours = node.spawn(Ours)
     future = pykka.ThreadingFuture()
     ours.actor_inbox.put(_envelope.Envelope("x", reply_to=future))
-    assert future.get(timeout=5) == ("Ours", "x")
+    assert future.get(timeout=30) == ("Ours", "x")
 
 
 def test_a_killed_process_actor_leaves_pykkas_registry(node):
@@ -177,12 +177,12 @@ def workers():
 @pytest.mark.process
 def test_a_proxy_of_an_actor_in_a_worker_finds_what_is_there(workers):
     proxy = workers.spawn(Ours).proxy()
-    assert proxy.add(2).get(timeout=5) == 7
-    assert proxy.kind.get(timeout=5) == "class attribute"
-    assert proxy.part.louder(2).get(timeout=5) == 5
-    assert proxy.part.volume.get(timeout=5) == 5
+    assert proxy.add(2).get(timeout=30) == 7
+    assert proxy.kind.get(timeout=30) == "class attribute"
+    assert proxy.part.louder(2).get(timeout=30) == 5
+    assert proxy.part.volume.get(timeout=30) == 5
     proxy.n = 1
-    assert proxy.n.get(timeout=5) == 1
+    assert proxy.n.get(timeout=30) == 1
     assert "add" in dir(proxy)
 
 
@@ -191,8 +191,8 @@ def test_a_proxy_of_an_actor_in_a_worker_sees_attributes_that_come_later(workers
     proxy = workers.spawn(Ours).proxy()
     with pytest.raises(AttributeError, match="no attribute 'late'"):
         proxy.late  # noqa: B018
-    proxy.grow().get(timeout=5)
-    assert proxy.late.get(timeout=5) == "grown"
+    proxy.grow().get(timeout=30)
+    assert proxy.late.get(timeout=30) == "grown"
 
 
 @pytest.mark.process
@@ -215,7 +215,7 @@ def test_an_async_handler_may_use_a_proxy_of_an_actor_in_a_worker(workers):
 @pytest.mark.process
 def test_a_plain_actor_talks_to_one_in_a_worker(workers):
     plain = Plain.start(workers.spawn(Ours))
-    assert plain.proxy().add_by_proxy(2).get(timeout=5) == (12, 12, 4)
+    assert plain.proxy().add_by_proxy(2).get(timeout=30) == (12, 12, 4)
     plain.stop()
 
 

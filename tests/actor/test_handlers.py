@@ -82,8 +82,8 @@ def test_a_call_returns_what_the_method_returns(clerk):
 
 
 def test_a_request_is_a_future_of_the_result(clerk):
-    assert clerk.request.add(2).get(timeout=5) == 7
-    assert clerk.request(Clerk.add, 1).get(timeout=5) == 8
+    assert clerk.request.add(2).get(timeout=30) == 7
+    assert clerk.request(Clerk.add, 1).get(timeout=30) == 8
 
 
 def test_a_cast_is_handled_before_a_later_call(clerk):
@@ -130,7 +130,7 @@ def test_a_wrong_call_settles_with_bad_call_and_harms_nobody(clerk, method, args
         getattr(clerk.call, method)(*args)
     assert refused.value.delivery == "never"
     with pytest.raises(al.BadCall):
-        getattr(clerk.request, method)(*args).get(timeout=5)
+        getattr(clerk.request, method)(*args).get(timeout=30)
     assert clerk.call.add(0) == 5
 
 
@@ -314,7 +314,7 @@ def test_a_handler_that_waited_finds_its_own_context(node):
     answer = nomad.request.go_and_wait("Rome", gate)
     other.call.go("Oslo")
     gate.set(None)
-    assert answer.get(timeout=5) == "Rome"
+    assert answer.get(timeout=30) == "Rome"
 
 
 # -- strict messages

@@ -123,8 +123,8 @@ def test_a_watcher_that_dies_is_forgotten(node, keeper, other, settled):
 def test_a_node_monitors_from_outside(node, other):
     down = node.monitor(other)
     crash(other)
-    assert str(down.get(timeout=5).reason) == "crashed: ValueError: boom"
-    assert node.monitor(other).get(timeout=5).reason == "noproc"
+    assert str(down.get(timeout=30).reason) == "crashed: ValueError: boom"
+    assert node.monitor(other).get(timeout=30).reason == "noproc"
 
 
 def test_a_down_gets_into_a_full_mailbox(node, keeper, other, seen, settled):
@@ -140,7 +140,7 @@ def test_a_down_gets_into_a_full_mailbox(node, keeper, other, seen, settled):
     full = node.spawn(Full, mailbox=al.Mailbox(capacity=1, overflow="reject"))
     gate = al.Future()
     full.cast.wait(gate, other)
-    assert seen.get(timeout=5) == "in"
+    assert seen.get(timeout=30) == "in"
     full.tell("last")
     other.stop()
     gate.set(None)

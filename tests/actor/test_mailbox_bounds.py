@@ -61,12 +61,12 @@ class Held:
         self.ref = node.spawn(kind, seen, mailbox=al.Mailbox(**bounds))
         self.gate = al.Future()
         self.done = self.ref.request.wait(self.gate)
-        assert seen.get(timeout=5) == "in"
+        assert seen.get(timeout=30) == "in"
 
     def release(self):
         assert self.node.spawn(Sender).call.here()  # what other threads sent has reached the door by now
         self.gate.set(None)
-        self.done.get(timeout=5)
+        self.done.get(timeout=30)
         self.node.wait_idle()
         found = []
         while not self.seen.empty():
@@ -106,7 +106,7 @@ def test_block_parks_the_sender_and_nobody_else(node, held):
     assert other.call.here()
     assert not sent.outcome()[0]
     assert full.release() == [1, 2, 3, 4]
-    assert sent.get(timeout=5) == "sent"
+    assert sent.get(timeout=30) == "sent"
 
 
 def test_block_holds_a_blocking_sender_and_a_thread_of_the_users_too(node, held):
@@ -115,8 +115,8 @@ def test_block_holds_a_blocking_sender_and_a_thread_of_the_users_too(node, held)
     thread = threading.Thread(target=lambda: [full.ref.tell(message) for message in "abc"])
     thread.start()
     assert sorted(map(str, full.release())) == ["1", "2", "3", "a", "b", "c"]
-    thread.join(5)
-    assert sent.get(timeout=5) == "sent"
+    thread.join(30)
+    assert sent.get(timeout=30) == "sent"
 
 
 def test_room_is_given_in_the_order_of_arrival(node, held):
@@ -128,7 +128,7 @@ def test_room_is_given_in_the_order_of_arrival(node, held):
         waiting.append(sender.request.send(full.ref, n))
         sender_has_sent(node, sender)
     assert full.release() == ["first", 0, 1, 2, 3, 4]
-    assert [sent.get(timeout=5) for sent in waiting] == ["sent"] * 5
+    assert [sent.get(timeout=30) for sent in waiting] == ["sent"] * 5
 
 
 def sender_has_sent(node, sender):
@@ -144,7 +144,7 @@ def test_whoever_waits_at_the_door_is_not_passed_by(node, held):
     assert node.spawn(Sender).call.here()
     later = node.spawn(Sender).request.send(full.ref, 2, 3)
     assert full.release() == ["first", 1, 2, 3]
-    assert (sent.get(timeout=5), later.get(timeout=5)) == ("sent", "sent")
+    assert (sent.get(timeout=30), later.get(timeout=30)) == ("sent", "sent")
 
 
 def test_a_blocked_send_gives_up_at_its_deadline(held, sender):
@@ -183,7 +183,7 @@ def test_a_call_that_was_let_in_has_the_rest_of_its_own_deadline(node, held, clo
     assert node.spawn(Sender).call.here()
     clock.advance(0.5)
     assert full.release() == ["first", "second"]
-    assert answer.get(timeout=5) == "second"
+    assert answer.get(timeout=30) == "second"
 
 
 def test_a_call_let_in_before_the_doors_deadline_may_take_longer_than_it(node, seen, clock):
@@ -194,10 +194,10 @@ def test_a_call_let_in_before_the_doors_deadline_may_take_longer_than_it(node, s
     assert node.spawn(Sender).call.here()
     full.gate.set(None)
     for expected in ("first", "in"):
-        assert seen.get(timeout=5) == expected
+        assert seen.get(timeout=30) == expected
     clock.advance(5)  # past the door's deadline, before its own
     second.set(None)
-    assert answer.get(timeout=5) is None
+    assert answer.get(timeout=30) is None
 
 
 class Relay(al.Actor):
@@ -245,9 +245,9 @@ def test_two_actors_full_of_each_other_come_free_by_the_deadline(node, kind):
     begun, gate = [al.Future(), al.Future()], al.Future()
     answers = [a.request.chat(b, begun[0], gate), b.request.chat(a, begun[1], gate)]
     for one in begun:
-        one.get(timeout=5)
+        one.get(timeout=30)
     gate.set(None)
-    outcomes = [answer.get(timeout=5) for answer in answers]
+    outcomes = [answer.get(timeout=30) for answer in answers]
     assert 2 in outcomes  # one gave up; the other found room once it had
     node.wait_idle()
     assert a.is_alive() and b.is_alive()
@@ -261,7 +261,7 @@ def test_the_death_of_a_full_actor_tells_who_waits_at_its_door(held, sender):
     assert called is not None
     full.ref.exit("kill")
     with pytest.raises(al.ActorDied):
-        sent.get(timeout=5)
+        sent.get(timeout=30)
 
 
 # -- reject
@@ -282,7 +282,7 @@ def test_reject_settles_a_call_with_delivery_never(node, held):
         full.ref.call.take("second")
     assert refused.value.delivery == "never"
     with pytest.raises(al.MailboxFull):
-        full.ref.request.take("second").get(timeout=5)
+        full.ref.request.take("second").get(timeout=30)
     assert full.release() == ["first"]
 
 
@@ -303,7 +303,7 @@ def test_drop_old_drops_the_oldest_and_tells_its_caller(node, held, sender):
     first = full.ref.request.take("first")
     assert sender.call.send(full.ref, 1, 2, 3) == "sent"
     with pytest.raises(al.MailboxFull):
-        first.get(timeout=5)
+        first.get(timeout=30)
     assert full.release() == [2, 3]
     assert reasons(node) == [("call take('first')", "dropped"), ("tell 1", "dropped")]
 
@@ -393,7 +393,7 @@ def test_a_send_to_the_dead_raises_and_leaves_no_letter(node, seen):
         with pytest.raises(al.ActorDied):
             send("x")
     with pytest.raises(al.ActorDied):
-        ref.request.take("x").get(timeout=5)
+        ref.request.take("x").get(timeout=30)
     assert list(node.dead_letters) == []
 
 
@@ -403,7 +403,7 @@ def test_what_waits_for_a_dead_actor_is_a_letter_and_its_callers_are_told(node, 
     asked = full.ref.request.take("asked")
     full.ref.exit("kill")
     with pytest.raises(al.ActorDied) as died:
-        asked.get(timeout=5)
+        asked.get(timeout=30)
     assert died.value.delivery == "never"
     full.gate.set(None)
     node.wait_idle()

@@ -11,17 +11,19 @@ import pytest
 from actorlab.actor import Beside, Mailbox
 from actorlab.config import load
 from actorlab.errors import ConfigError
+from actorlab.node import MemoryLimits
 from actorlab.supervision import Backoff, ChildSpec, DynamicSupervisor, PartitionSupervisor, Supervisor
 
 GOOD = """
 [node]
 workers = 3
 spares = 1
-mailbox = { capacity = 7, overflow = "reject", timeout = "250ms" }
+mailbox = { capacity = 7, overflow = "reject", timeout = "250ms", max_bytes = "2MiB" }
 heartbeat = "100ms"
 max_message_bytes = "1MiB"
 preload = ["json"]
 gc_thresholds = [1000, 5, 5]
+gc_freeze = "start"
 [node.registry]
 backend = "local"
 partitions = 4
@@ -92,9 +94,10 @@ def problems(path, **given):
 def test_a_file_says_all_that_code_can_say(write):
     config = load(write(GOOD))
     node = config.node
-    assert (node.workers, node.spares, node.mailbox) == (3, 1, Mailbox(7, "reject", 0.25))
+    assert (node.workers, node.spares, node.mailbox) == (3, 1, Mailbox(7, "reject", 0.25, 2 << 20))
     assert (node.heartbeat_s, node.max_message_bytes, node.preload) == (0.1, 1 << 20, ("json",))
-    assert (node.gc_thresholds, node.registry.backend, node.registry.partitions) == ((1000, 5, 5), "local", 4)
+    assert (node.gc_freeze, node.gc_thresholds) == ("start", (1000, 5, 5))
+    assert (node.registry.backend, node.registry.partitions) == ("local", 4)
 
     from office import Clerk, job
 
@@ -284,3 +287,12 @@ def test_a_config_error_survives_pickling(write):
         load(write("a = 1"))
     again = pickle.loads(pickle.dumps(caught.value))
     assert str(again) == str(caught.value) and again.problems == caught.value.problems
+
+
+def test_limits_of_memory_are_read_and_judged_in_their_place(tmp_path):
+    path = tmp_path / "app.toml"
+    path.write_text('[node]\nmemory = { soft = "500MiB", hard = "1GiB", on_soft = "shed" }\n')
+    assert load(path).node.memory == MemoryLimits(500 << 20, 1 << 30, "shed")
+    path.write_text('[node]\nmemory = { soft = "2GiB", hard = "1GiB" }\n')
+    with pytest.raises(ConfigError, match=r"node\.memory.*below hard_bytes"):
+        load(path)

@@ -11,7 +11,7 @@ import pytest
 
 from actorlab.config import explain, load, outline
 from actorlab.config.read import Problems, describe, read
-from actorlab.config.schema import CHILD_TABLES, FILE, Children, Table
+from actorlab.config.schema import CHILD_TABLES, FILE, Children, Named, Table
 from actorlab.node import NodeOptions
 
 TOP = Path(__file__).resolve().parents[2]
@@ -26,11 +26,12 @@ def tables() -> Iterator[Table]:
         if table not in seen:
             seen.append(table)
             waiting += [key.type for key in table.keys if isinstance(key.type, Table)]
+            waiting += [key.type.table for key in table.keys if isinstance(key.type, Named)]
     yield from seen
 
 
 ALL = list(tables())
-NOT_PARAMETERS = {"type", "start", "copies", "args", "kwargs"}
+NOT_PARAMETERS = {"type", "start", "copies", "args", "kwargs", "after"}
 
 
 @pytest.mark.parametrize("table", [table for table in ALL if table.of], ids=lambda table: table.where)
@@ -87,6 +88,7 @@ def test_a_file_that_ships_is_good(name, tmp_path, monkeypatch):
         ("heartbeat_s", float("nan")),
         ("call_timeout_s", 0),
         ("gc_thresholds", (1, 2)),
+        ("gc_freeze", "sometimes"),
         ("preload", ("a b",)),
         ("runtime_dir", "relative"),
         ("log_level", "LOUD"),

@@ -11,12 +11,17 @@ from typing import Any
 
 import pytest
 
-from actorlab.errors import InvalidMetadata, InvalidName, NameTaken
+import actorlab as al
+from actorlab.errors import InvalidMetadata, InvalidName, NameTaken, SpecError
 from actorlab.ids import pack
+from actorlab.node import RegistryOptions
+from actorlab.node.view import NodeView
 from actorlab.registry import (
     MAX_METADATA_BYTES,
     Entry,
+    IndexedBackend,
     LocalBackend,
+    MembershipLog,
     Names,
     RegistryBackend,
     RegistryStatistics,
@@ -25,18 +30,31 @@ from actorlab.registry import (
     via,
 )
 
+
+class Asker(al.Actor):
+    def find(self, name: str) -> Any:
+        return self.node.whereis(name)
+
+
 A, B, C = pack(1, 1, 1), pack(1, 2, 1), pack(2, 1, 1)
 
 Make = Callable[..., RegistryBackend]
 
 
-@pytest.fixture(params=[("local", 1), ("local", 8), ("shared", 1), ("shared", 8)], ids=lambda p: f"{p[0]}-{p[1]}")
+KINDS = [("local", 1), ("local", 8), ("shared", 1), ("shared", 8), ("indexed", 1), ("indexed", 8), ("stranger", 1)]
+
+
+@pytest.fixture(params=KINDS, ids=lambda p: f"{p[0]}-{p[1]}")
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
     kind, partitions = request.param
     made: list[RegistryBackend] = []
 
     def make_one(is_alive: Callable[[int], bool] | None = None) -> RegistryBackend:
-        backend = create_backend(kind, tmp_path / "registry", partitions=partitions, capacity=8, is_alive=is_alive)
+        below = {"indexed": "shared", "stranger": "sqlite_backend:backend"}.get(kind, kind)
+        folder = tmp_path / "registry"
+        backend = create_backend(below, folder, partitions=partitions, capacity=8, is_alive=is_alive)
+        if kind == "indexed":
+            backend = IndexedBackend(backend, MembershipLog(folder), ("a", "tier"))
         made.append(backend)
         return backend
 
@@ -354,7 +372,7 @@ class CountingBackend:
 def test_nothing_that_the_client_does_goes_round_the_contract() -> None:
     counting = CountingBackend(LocalBackend())
     backend: RegistryBackend = counting  # the whole contract, and a type checker says so
-    client = Names(reader=backend, writer=backend)
+    client = Names(reader=backend, writer=IndexedBackend(backend), memberships=IndexedBackend(backend))
     client.register("till", A, {"a": 1})
     client.register(via("till", "shop"), B)
     client.update_metadata("till", {"a": 2})
@@ -366,7 +384,7 @@ def test_nothing_that_the_client_does_goes_round_the_contract() -> None:
     assert client.unregister("till") is True
     assert client.whereis("till") is None
     assert counting.asked == Counter(
-        register=2, update_metadata=1, whereis=3, lookup=1, names=1, items=1, count=1, statistics=1, unregister=1
+        register=2, update_metadata=1, whereis=3, lookup=2, names=1, items=1, count=1, statistics=1, unregister=1
     )
 
 
@@ -376,5 +394,25 @@ def test_a_backend_is_chosen_by_its_name(tmp_path: Path) -> None:
     assert isinstance(shared, SharedBackend)
     shared.remove()
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ValueError, match="local, shared"):
-        create_backend("native", tmp_path)
+    for kind, why in (
+        ("native", "local, shared or module:attribute"),
+        ("no.such:backend", "cannot be imported"),
+        ("sqlite_backend:entry", "no kind of backend: it has no create"),
+    ):
+        with pytest.raises(SpecError, match=why):
+            create_backend(kind, tmp_path)
+
+
+@pytest.mark.process
+def test_a_node_keeps_its_names_in_a_strangers_backend() -> None:
+    options = RegistryOptions("sqlite_backend:backend")
+    with al.Node(workers=1, registry=options) as node:
+        till = node.spawn(Asker, name="till", metadata={"tier": 1})
+        asker = node.spawn(Asker)
+        assert asker.call.find("till") == node.whereis("till") == till
+        assert node.select(tier=1) == [till]
+        assert node.directory is not None
+        with NodeView(node.directory) as view:
+            assert [row.name for row in view.actors() if row.name] == ["till"]
+        till.stop()
+        assert asker.call.find("till") is None

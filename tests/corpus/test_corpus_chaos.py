@@ -21,6 +21,12 @@ class Worker:
     restarts: int = 0
 
 
+@pytest.fixture(params=["pidfds", "plain"], autouse=True)
+def how(request, without):
+    if request.param == "plain":
+        without("pidfd", "proc")
+
+
 @pytest.fixture
 def sleeper():
     process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
@@ -55,6 +61,12 @@ def test_it_kills_while_it_is_entered_and_then_no_more(sleeper):
     assert not any(thread.name == "chaos" for thread in threading.enumerate())
 
 
+@pytest.mark.parametrize("how", ["plain"], indirect=True)
+def test_where_nobody_tells_shares_the_cost_is_not_known(sleeper):
+    assert pss_bytes([os.getpid(), sleeper.pid]) is None
+
+
+@pytest.mark.parametrize("how", ["pidfds"], indirect=True)
 def test_a_process_has_a_cost_and_one_that_is_gone_has_none(sleeper):
     assert pss_bytes([os.getpid()]) > 1_000_000
     sleeper.kill()

@@ -22,6 +22,7 @@ import pytest
 import actorlab.registry.backends
 from actorlab.ids import pack
 from actorlab.registry import Entry, LocalBackend, RegistryBackend, SharedBackend, SharedReader
+from actorlab.transport import die_at
 
 SOURCES = Path(actorlab.registry.backends.__path__[0])
 PACKAGE = "actorlab.registry.backends"
@@ -50,7 +51,7 @@ class Trap:
         if self.armed and label == self.label:
             self.passes -= 1
             if self.passes == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                die_at(label)
 
 
 TRAP = Trap()

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from actorlab.errors import SegmentCorrupt, SharedMemoryFull
-from actorlab.memory import PAGE, Segment, encode_header
+from actorlab.memory import PAGE, Segment, encode_header, segment
 
 
 def test_two_mappings_of_a_segment_see_the_same_bytes(tmp_path):
@@ -151,3 +151,53 @@ def test_a_creator_killed_at_any_step_leaves_a_whole_file_or_none(tmp_path, step
         assert (tmp_path / "s").read_bytes() == b"whole".ljust(PAGE, b"\0")
     else:
         Segment.create(tmp_path / "s", PAGE).close()  # the dead one's temporary file is in nobody's way
+
+
+def test_a_file_that_is_cut_while_it_is_opened_is_mapped_as_long_as_it_then_is(tmp_path, monkeypatch):
+    path = tmp_path / "lane"
+    Segment.create(path, 4 * PAGE, header=b"kept").close()
+    map_file, cuts = segment.mmap.mmap, [PAGE]
+
+    def cut_and_map(*arguments):
+        if cuts:
+            os.truncate(path, cuts.pop())
+        return map_file(*arguments)
+
+    monkeypatch.setattr(segment.mmap, "mmap", cut_and_map)
+    opened = Segment.open(path)
+    assert (opened.size_bytes, bytes(opened.buf[:4])) == (PAGE, b"kept")
+    opened.close()
+
+
+def test_a_file_that_is_cut_and_made_long_again_while_it_is_opened_is_mapped_whole(tmp_path, monkeypatch):
+    path = tmp_path / "lane"
+    Segment.create(path, 4 * PAGE, header=b"kept").close()
+    map_file, cuts = segment.mmap.mmap, [PAGE, PAGE]
+
+    def cut_and_map(*arguments):
+        if not cuts:
+            return map_file(*arguments)
+        os.truncate(path, cuts.pop())
+        try:
+            return map_file(*arguments)
+        finally:
+            os.truncate(path, 4 * PAGE)
+
+    monkeypatch.setattr(segment.mmap, "mmap", cut_and_map)
+    opened = Segment.open(path)
+    assert (opened.size_bytes, bytes(opened.buf[:4])) == (4 * PAGE, b"kept")
+    opened.close()
+
+
+def test_a_file_that_is_emptied_while_it_is_opened_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "lane"
+    Segment.create(path, PAGE).close()
+    map_file = segment.mmap.mmap
+
+    def empty_and_map(*arguments):
+        os.truncate(path, 0)
+        return map_file(*arguments)
+
+    monkeypatch.setattr(segment.mmap, "mmap", empty_and_map)
+    with pytest.raises(SegmentCorrupt, match="is empty"):
+        Segment.open(path)

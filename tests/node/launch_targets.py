@@ -58,6 +58,23 @@ def hold_the_gil(assignment, control):
     ctypes.PyDLL(None).sleep(10_000)
 
 
+def close_everything(assignment, control):
+    """Close every descriptor, as a program does that becomes a daemon, and live on."""
+    os.closerange(3, 256)
+    while True:
+        signal.pause()
+
+
+def fork(assignment, control):
+    """Fork a child that outlives this process, say its pid, and wait."""
+    child = os.fork()
+    if child == 0:
+        while True:
+            signal.pause()
+    control.send_bytes(b"%d" % child)
+    threading.Event().wait()
+
+
 def sleep(assignment, control):
     """Wait for what never comes."""
     control.send_bytes(b"busy")
@@ -71,7 +88,7 @@ def end(assignment, control):
     if how == "return":
         return
     if how == "raise":
-        os.close(2)  # the traceback is not what the test looks at
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the traceback is not what the test looks at
         raise RuntimeError(how)
     if how == "segfault":
         ctypes.string_at(0)

@@ -189,6 +189,12 @@ class Replies(al.Actor):
     def huge(self, size_bytes: int) -> bytes:
         return bytes(size_bytes)
 
+    async def huge_when(self, path: str, size_bytes: int) -> bytes:
+        open(path + ".held", "w").close()
+        while not os.path.exists(path):
+            await asyncio.sleep(0.001)
+        return bytes(size_bytes)
+
     def nested_refusal(self) -> None:
         raise al.MailboxFull("somebody else", 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import actorlab as al
@@ -33,6 +34,23 @@ class Clerk(al.Actor):
 
     def crash(self) -> None:
         raise RuntimeError("crash")
+
+
+class Lingering(al.Actor):
+    """Ends when a gate is opened."""
+
+    def __init__(self, gate: str) -> None:
+        self.gate = gate
+
+    def on_stop(self) -> None:
+        while not os.path.exists(self.gate):
+            try:
+                al.Future().get(timeout=0.01)
+            except al.CallTimeout:
+                pass
+
+    def leave(self) -> None:
+        self.stop()
 
 
 class Restless(al.Actor):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from pathlib import Path
 
 import actorlab as al
 
@@ -58,3 +59,16 @@ class Blocked(al.Actor):
     def log_many(self, number: int) -> None:
         for n in range(number):
             logging.getLogger("news.thread").info("%d", n)
+
+
+class Reluctant(Chronicler):
+    """Fails to start as often as a file says, which counts down."""
+
+    def __init__(self, path: str) -> None:
+        left = int(Path(path).read_text())
+        if left:
+            Path(path).write_text(str(left - 1))
+            self.open_shop()
+
+    def open_shop(self) -> None:
+        raise OSError("the shop is shut")

@@ -169,11 +169,12 @@ class Talker(Clerk):
 class HardToStop(Clerk):
     """Its `on_stop` raises, or waits for ever, or holds the thread."""
 
-    def __init__(self, how: str) -> None:
-        super().__init__()
+    def __init__(self, how: str, notes: str = "") -> None:
+        super().__init__(notes=notes)
         self.how = how
 
     def on_stop(self) -> None:
+        super().on_stop()
         if self.how == "raise":
             raise RuntimeError("not today")
         if self.how == "park":
@@ -254,8 +255,8 @@ def incarnations(sup: al.ActorRef[Any]) -> dict[str, int]:
     return {child.name: child.incarnation for child in sup.call.which_children()}
 
 
-def answers(ref: al.ActorRef[Any], within_s: float = 0.5) -> bool:
-    """Whether the actor answers now."""
+def answers(ref: al.ActorRef[Any], within_s: float = 10.0) -> bool:
+    """Whether there is an actor, and it answers."""
     try:
         ref.within(within_s).call.add(0)
     except (al.CallError, al.StartError):
@@ -280,12 +281,23 @@ def kill_worker(node: al.Node, number: int, how: int = signal.SIGKILL) -> int:
     return pid
 
 
+def freeze_worker(node: al.Node, number: int) -> int:
+    """Have a worker process stopped, and return its pid when it is: the signal alone leaves it time to do something."""
+    import psutil
+
+    from actorlab.testing import poll
+
+    pid = kill_worker(node, number, signal.SIGSTOP)
+    assert poll(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, within_s=30)
+    return pid
+
+
 def replaced(node: al.Node, number: int, old_pid: int) -> Callable[[], bool]:
     """Return a condition: another process has the worker's place and answers."""
 
     def condition() -> bool:
         pid = worker_of(node, number).pid
-        return pid not in (0, old_pid) and node.runtime.control(number, "ping").get(timeout=5) == pid
+        return pid not in (0, old_pid) and node.runtime.control(number, "ping").get(timeout=30) == pid
 
     return condition
 
@@ -300,5 +312,5 @@ def trees_that_end(node, eventually):
 
     yield start
     for root in reversed(roots):
-        root.stop(timeout=10)
+        root.stop(timeout=30)
     eventually(lambda: all(worker.pid for worker in node.workers))

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from actorlab.errors import AlreadyRunning, SpecError, StartError, UnsafeDirectory
+from actorlab.memory import start_time_of
 from actorlab.node.directory import (
     NodeDirectory,
     base_directory,
@@ -22,7 +25,7 @@ from actorlab.node.directory import (
     node_directories,
     remove_orphaned,
 )
-from actorlab.node.identity import Identity, read_identity, start_time_of
+from actorlab.node.identity import Identity, read_identity
 
 HOLD = """
 import sys
@@ -242,6 +245,17 @@ def test_a_worker_joins_by_its_own_lock_and_says_who_it_is(tmp_path, hold):
         assert worker.tell("d.controller_alive()") == "True"
         assert worker.tell("d.leave()") == "False"
         assert not (node.path / "workers" / "3.json").exists()
+
+
+@pytest.mark.process
+def test_a_controller_is_alive_while_it_lives_though_somebody_removes_the_directory(tmp_path, hold):
+    holder = hold(creating(tmp_path, "web"))
+    [path] = node_directories(base_directory(tmp_path))
+    with closing(NodeDirectory.join(path, 1)) as worker:
+        shutil.rmtree(path)
+        assert worker.controller_alive()
+        holder.kill()
+        assert not worker.controller_alive()
 
 
 @pytest.mark.process

@@ -15,10 +15,13 @@ from actorlab.node.launch import Launcher
 pytestmark = pytest.mark.process
 
 
-@pytest.fixture(params=["forkserver", "spawn"])
-def launcher(tmp_path, request):
+@pytest.fixture(params=["forkserver", "spawn", "plain spawn"])
+def launcher(tmp_path, request, without):
+    method = request.param.removeprefix("plain ")
+    if method != request.param:
+        without("pidfd", "close_signal")
     with NodeDirectory.create(runtime_dir=tmp_path) as node:
-        starting = Launcher(node.path, "launch_targets:end", method=request.param)
+        starting = Launcher(node.path, "launch_targets:end", method=method)
         starting.start()
         yield starting
         starting.stop()

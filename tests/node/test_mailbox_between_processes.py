@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from messaging_drill import Crowder, Held, Sender, Threaded, open_all_lanes
+from wake_drill import sound_sleepers
 
 import actorlab as al
 
@@ -132,9 +133,9 @@ def test_the_deadline_is_a_mailbox_full(node: al.Node, gate: Path) -> None:
     ref = held(node, gate, capacity=1, timeout_s=0.2)
     sender = node.spawn(Sender, placement=2)
     assert sender.call.tell(ref, [1])[0] == "ok"
-    said, took_s = sender.call.tell_timed(ref, 2)
+    said, took_s = sender.within(20).call.tell_timed(ref, 2)
     assert said == "MailboxFull(mailbox)"
-    assert 0.15 < took_s < 2
+    assert 0.15 < took_s < 4.5  # not what a mailbox waits where nothing is said
     with pytest.raises(al.MailboxFull) as full:
         ref.tell(3)
         ref.tell(4)
@@ -147,7 +148,7 @@ def test_a_calls_own_deadline_holds_at_the_door_too(node: al.Node, gate: Path) -
     began = time.monotonic()
     with pytest.raises(al.MailboxFull):
         ref.within(0.2).call.take(2)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     sender = node.spawn(Sender, placement=2)
     sender.call.tell(ref, [3])
     with pytest.raises((al.MailboxFull, al.CallTimeout)):
@@ -175,7 +176,7 @@ def test_reject_at_the_door_settles_calls_and_buries_tells(node: al.Node, gate: 
     with pytest.raises(al.MailboxFull) as full:
         first.call.call(ref, "take", 6)
     assert full.value.delivery in ("never", "handled")
-    assert ref.statistics().dead_lettered == 2
+    eventually(lambda: ref.statistics().dead_lettered == 2)
 
 
 def test_a_call_refused_at_the_door_says_that_nothing_ran(node: al.Node, gate: Path) -> None:
@@ -204,7 +205,7 @@ def test_drop_old_keeps_the_new_and_tells_the_victims_caller(
     sender = node.spawn(Sender, placement=2)
     assert sender.call.tell(ref, list(range(10))) == ["ok"] * 10
     with pytest.raises(al.MailboxFull) as full:
-        victim.get(timeout=5)
+        victim.get(timeout=30)
     assert full.value.delivery == "never"
     eventually(lambda: ref.statistics().dead_lettered == 8)
     gate.touch()
@@ -260,7 +261,7 @@ def test_stop_exit_and_down_always_get_in(node: al.Node, gate: Path, eventually:
     watched.stop()
     stopped = ref.stop(block=False)
     gate.touch()
-    assert stopped.get(timeout=5) is True
+    assert stopped.get(timeout=30) is True
     eventually(lambda: "down: normal" in watcher.call.all())
     victim = held(node, gate := gate.with_name("never"), capacity=1, timeout_s=0.1)
     assert "MailboxFull(mailbox)" in sender.call.tell(victim, [1, 2, 3])
@@ -274,12 +275,12 @@ def test_a_stop_comes_after_what_its_sender_sent_before(node: al.Node, gate: Pat
     log = node.spawn(Held, placement=2)
     inside = node.spawn(Sender, placement=1)
     filled = inside.request.tell(ref, ["a", "b"])
-    assert filled.get(timeout=5) == ["ok"] * 2
+    assert filled.get(timeout=30) == ["ok"] * 2
     asked = ref.request.take("before the stop")  # it waits at the door
     stopped = ref.stop(block=False)
     gate.touch()
-    assert asked.get(timeout=5) == "before the stop"
-    assert stopped.get(timeout=5) is True
+    assert asked.get(timeout=30) == "before the stop"
+    assert stopped.get(timeout=30) is True
     log.stop()
 
 
@@ -294,20 +295,19 @@ def test_two_actors_full_of_each_other_both_come_free(node: al.Node) -> None:
 
 
 @pytest.mark.parametrize("cls", [Held, Threaded])
-def test_a_parked_sender_is_rung_not_found_by_chance(
-    node: al.Node, gate: Path, eventually: Eventually, cls: type[Any]
-) -> None:
-    sender = node.spawn(Sender, placement=2)
-    ref = node.spawn(cls, placement=1, mailbox=al.Mailbox(capacity=1, timeout_s=20.0))
-    before = sender.call.rescues()
-    for _ in range(5):
-        assert sender.within(30).call.tell(ref, list(range(200))) == ["ok"] * 200
-    rescued = sender.call.rescues() - before
-    before = node.runtime.sending.rescues
-    for n in range(500):
-        ref.tell(n)
-    rescued += node.runtime.sending.rescues - before
-    assert rescued <= 2  # of 1,500: a machine under load may be late with a ring
+def test_a_parked_sender_is_rung_not_found_by_chance(cls: type[Any]) -> None:
+    with sound_sleepers() as node:
+        sender = node.spawn(Sender, placement=2)
+        ref = node.spawn(cls, placement=1, mailbox=al.Mailbox(capacity=1, timeout_s=60.0))
+        before = sender.call.rescues()
+        for _ in range(5):
+            assert sender.within(90).call.tell(ref, list(range(200))) == ["ok"] * 200
+        rescued = sender.call.rescues() - before
+        before = node.runtime.sending.rescues
+        for n in range(500):
+            ref.tell(n)
+        rescued += node.runtime.sending.rescues - before
+        assert rescued == 0
 
 
 def test_an_async_handler_waits_for_room_without_holding_its_worker(
@@ -330,7 +330,7 @@ def test_who_waits_for_an_actor_that_ends_is_told(node: al.Node, gate: Path, eve
     sent = sender.request.tell(ref, [1, 2, 3, 4])
     eventually(depth_settles(ref, 1))
     ref.exit("kill")
-    said = sent.get(timeout=10)
+    said = sent.get(timeout=30)
     assert "ActorDied(noproc)" in said
 
 
@@ -365,3 +365,24 @@ def test_a_coroutine_that_waits_for_room_gets_mailbox_full_in_the_end(node: al.N
 
     with pytest.raises(al.MailboxFull):
         asyncio.run(send_two())
+
+
+def test_who_has_ended_is_forgotten_by_those_who_sent_to_him(node):
+    """Or a process that talks to ever new actors would keep a kilobyte of each."""
+    known = node.runtime.sending._targets
+    for _ in range(4):
+        refs = node.spawn_many(Held, 500)
+        for ref in refs:
+            ref.tell("once")
+        for ref in refs:
+            ref.stop(block=False)
+        node.wait_idle()
+    assert len(known) < 1200
+    living = node.spawn_many(Held, 600, placement=1)
+    for ref in living:
+        ref.tell("first")
+        ref.tell("second")
+    assert {tuple(ref.call.all()) for ref in living} == {("first", "second")}
+    for ref in living:
+        ref.stop(block=False)
+    node.wait_idle()

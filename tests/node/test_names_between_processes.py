@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
-from naming_drill import Clerk, Restless, open_all_lanes
+from naming_drill import Clerk, Lingering, Restless, open_all_lanes
 
 import actorlab as al
 from actorlab.errors import InvalidMetadata, InvalidName
+from actorlab.node import tenure
 
 pytestmark = pytest.mark.process
 
@@ -37,7 +40,7 @@ def test_a_name_is_seen_in_every_process(node: al.Node) -> None:
 
 def test_a_taken_name_is_refused_and_nothing_is_left(node: al.Node) -> None:
     till = node.spawn(Clerk, name="till", placement=1)
-    alive = node.runtime.control(2, "quiet").get(timeout=5)
+    alive = node.runtime.control(2, "quiet").get(timeout=30)
     with pytest.raises(al.NameTaken, match="till"):
         node.spawn(Clerk, name="till", placement=2)
     with pytest.raises(al.NameTaken):
@@ -56,6 +59,48 @@ def test_a_name_is_free_again_after_its_owner_has_ended(node: al.Node, eventuall
     crashing.cast.crash()
     eventually(lambda: node.whereis("till") is None)
     node.spawn(Clerk, name="till", placement=1).stop()
+
+
+@pytest.mark.parametrize("how", ["spawn", "register", "child"])
+def test_who_finds_nobody_by_a_name_may_take_it_though_its_owner_has_not_quite_left(
+    node: al.Node, eventually: Eventually, tmp_path: Path, how: str
+) -> None:
+    gate = tmp_path / "gate"
+    leaving = node.spawn(Lingering, str(gate), name="till", placement=2)
+    leaving.call.leave()
+    eventually(lambda: node.whereis("till") is None)
+    other = node.spawn(Clerk, placement=1)
+
+    def take() -> Any:
+        if how == "register":
+            node.register("till", other)
+            return other
+        if how == "child":
+            return node.start(al.Supervisor(children=[al.child(Clerk, name="till", placement=1)]))
+        return node.spawn(Clerk, name="till", placement=1)
+
+    with ThreadPoolExecutor(1) as pool:
+        taken = pool.submit(take)
+        with pytest.raises(TimeoutError):
+            taken.result(timeout=0.05)  # not before the owner has left (P8)
+        gate.touch()
+        ref = taken.result(timeout=20)
+    found = node.whereis("till")
+    assert found is not None and found.is_alive() and not leaving.is_alive()
+    ref.stop()
+    if how != "register":
+        other.stop()
+    eventually(lambda: node.whereis("till") is None)
+
+
+def test_an_owner_that_takes_too_long_to_leave_keeps_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tenure, "LEAVING_S", 0.05)
+    gate = tmp_path / "gate"
+    with al.Node(workers=0) as node:
+        node.spawn(Lingering, str(gate), name="till").call.leave()
+        with pytest.raises(al.NameTaken):
+            node.spawn(Clerk, name="till")
+        gate.touch()
 
 
 def test_names_given_later_are_freed_by_death_too(node: al.Node, eventually: Eventually) -> None:

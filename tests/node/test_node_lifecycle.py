@@ -42,7 +42,7 @@ def alive(pids) -> list[int]:
     found = []
     for pid in pids:
         try:
-            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            if psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
                 found.append(pid)
         except psutil.NoSuchProcess:
             pass
@@ -80,7 +80,7 @@ def test_a_node_stops_its_trees_in_reverse_order_of_their_starts(tmp_path):
 
 @pytest.mark.parametrize("brutal", [False, True], ids=["in order", "brutal"])
 def test_a_node_stops_in_bounded_time_whatever_its_actors_do(eventually, brutal):
-    node = al.Node(workers=2, log_level="CRITICAL", stop_timeout_s=1.0)
+    node = al.Node(workers=2, log_level="CRITICAL", stop_timeout_s=60.0 if brutal else 1.0)
     pids = [worker.pid for worker in node.workers]
     hard = [al.child(HardToStop, how, shutdown=60.0) for how in ("park", "sleep", "raise")]
     node.start(al.Supervisor(children=[al.child(Clerk, name="one", shutdown="infinity", placement=1), *hard]))
@@ -88,11 +88,11 @@ def test_a_node_stops_in_bounded_time_whatever_its_actors_do(eventually, brutal)
     eventually(is_busy(node, node.whereis("one")))
     began = time.monotonic()
     node.stop(brutal=brutal)
-    assert time.monotonic() - began < (1.0 if brutal else 4.0)
+    assert time.monotonic() - began < 30
     assert not alive(pids)
     with pytest.raises((al.ActorDied, al.NodeGone)):
-        waiting.get(timeout=1)
-    assert node.wait(timeout=1) is None
+        waiting.get(timeout=30)
+    assert node.wait(timeout=30) is None
 
 
 def test_a_node_can_be_stopped_from_another_thread_while_somebody_waits_for_it():
@@ -102,7 +102,7 @@ def test_a_node_can_be_stopped_from_another_thread_while_somebody_waits_for_it()
     thread.start()
     node.stop()
     node.stop()  # once more does no harm
-    thread.join(5)
+    thread.join(30)
     assert waited == [None]
 
 
@@ -115,14 +115,14 @@ def test_a_node_that_is_stopped_while_a_worker_is_replaced_leaves_nothing(eventu
         threading.Event().wait(pause_s)
         began = time.monotonic()
         node.stop()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
 
 
-def test_a_tree_that_fails_to_start_stops_the_node(tmp_path):
+def test_a_tree_that_fails_to_start_stops_the_node(tmp_path, eventually):
     before = threading.active_count()
     with pytest.raises(al.StartError, match="not ready within"):
         al.Node(workers=1, log_level="CRITICAL", tree=al.Supervisor(children=[al.child(Slow, 60, init_timeout_s=0.1)]))
-    assert threading.active_count() <= before + 1
+    eventually(lambda: threading.active_count() <= before + 1)
 
 
 def test_a_worker_that_never_gets_ready_fails_the_node():
@@ -136,7 +136,8 @@ def test_a_killed_controller_leaves_no_process_and_no_file(eventually, tmp_path)
     node = al.Node(workers=2, runtime_dir=sys.argv[1])
     node.start(al.Supervisor(children=[al.child(Clerk, name="one", placement=1)]))
     node.whereis("one").cast.spin(60)
-    print(*[worker.pid for worker in node.workers], node._controller.launcher.forkserver_pid, flush=True)
+    launcher = node._controller.launcher
+    print(*[worker.pid for worker in node.workers], launcher.forkserver_pid or launcher.sentry_pid, flush=True)
     time.sleep(60)
     """,
         str(tmp_path),
@@ -167,7 +168,7 @@ def test_ctrl_c_is_the_users_exception_and_the_node_stops_in_order(eventually, t
     )
     pids = pids_said_by(program)
     os.killpg(program.pid, signal.SIGINT)  # as a terminal does: the workers get it, too
-    out, err = program.communicate(timeout=10)
+    out, err = program.communicate(timeout=30)
     assert out.split() == ["interrupted"], err
     assert [line.split()[0] for line in notes.read_text().splitlines()] == ["start", "stop"]
     assert "Traceback" not in err
@@ -176,32 +177,29 @@ def test_ctrl_c_is_the_users_exception_and_the_node_stops_in_order(eventually, t
 
 
 def test_a_second_ctrl_c_does_not_wait_for_anybody(eventually, tmp_path):
+    runtime, notes = tmp_path / "runtime", tmp_path / "notes"
+    runtime.mkdir()
     program = run(
         BEGIN + """
     try:
-        with al.Node(workers=2, runtime_dir=sys.argv[1]) as node:
-            node.start(al.Supervisor(children=[al.child(HardToStop, "park", shutdown=60.0, placement=1)]))
-            try:
-                print(*[worker.pid for worker in node.workers], flush=True)
-                node.wait()
-            finally:
-                print("stopping", flush=True)
+        with al.Node(workers=2, runtime_dir=sys.argv[1], stop_timeout_s=60.0) as node:
+            node.start(al.Supervisor(children=[al.child(HardToStop, "park", sys.argv[2], shutdown=60.0, placement=1)]))
+            print(*[worker.pid for worker in node.workers], flush=True)
+            node.wait()
     except KeyboardInterrupt:
         print("interrupted", flush=True)
     """,
-        str(tmp_path),
+        str(runtime),
+        str(notes),
     )
     pids = pids_said_by(program)
     program.send_signal(signal.SIGINT)
-    assert program.stdout.readline() == "stopping\n"
-    threading.Event().wait(0.2)
-    began = time.monotonic()
+    eventually(lambda: "stop" in notes.read_text())  # it waits for an actor that never ends
     program.send_signal(signal.SIGINT)
-    out, err = program.communicate(timeout=10)
-    assert time.monotonic() - began < 3
+    out, err = program.communicate(timeout=30)
     assert out.split() == ["interrupted"], err
     assert not alive(pids)
-    assert not list(tmp_path.iterdir())
+    assert not list(runtime.iterdir())
 
 
 def test_a_worker_ignores_the_terminals_interrupt():

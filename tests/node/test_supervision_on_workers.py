@@ -86,7 +86,7 @@ def test_a_restart_type_decides_by_the_exit_reason(start, node, eventually, rest
     ref = node.whereis("one")
     down = node.monitor(ref)
     ref.cast.leave(how)
-    assert down.get(timeout=5).reason == how
+    assert down.get(timeout=30).reason == how
 
     def settled():
         child = children_of(sup).get("one")
@@ -155,7 +155,7 @@ def test_a_killed_supervisor_takes_its_children_with_it_and_comes_back_with_new_
     old, boss = node.whereis("leaf"), node.whereis("inner")
     down = node.monitor(old)
     boss.exit("kill")
-    assert down.get(timeout=5).reason == "shutdown"
+    assert down.get(timeout=30).reason == "shutdown"
     eventually(lambda: (found := node.whereis("leaf")) not in (None, old) and answers(found))
     assert boss.incarnation == 1
     assert not old.is_alive()
@@ -170,7 +170,7 @@ def test_a_supervisor_killed_while_it_starts_children_leaves_none_behind(start, 
     eventually(lambda: tenants(node) > before)
     jobs.exit("kill")
     with pytest.raises(al.ActorDied):
-        starting.get(timeout=5)
+        starting.get(timeout=30)
     eventually(lambda: tenants(node) == before - 1)  # the supervisor is gone, too
 
 

@@ -13,13 +13,23 @@ from pathlib import Path
 
 import pytest
 
+import actorlab as al
 from actorlab.errors import UnsafeDirectory
+from actorlab.node.checkup import doctor
 from actorlab.node.directory import NodeDirectory, base_directory
-from actorlab.node.doctor import doctor
 from actorlab.node.identity import Identity, write_whole
-from actorlab.node.sweep import kill_process, sweep
+from actorlab.node.sweep import sweep
 
 pytestmark = pytest.mark.process
+
+told_apart = pytest.mark.parametrize("how", ["pidfds", "plain"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def how(request, without):
+    """How processes are told apart, where a test asks for both ways."""
+    if getattr(request, "param", "pidfds") == "plain":
+        without("pidfd", "proc")
 
 
 def run(script: str) -> subprocess.Popen[str]:
@@ -82,6 +92,7 @@ def test_a_removal_that_was_interrupted_is_finished(tmp_path):
     assert finding.removed and not path.exists()
 
 
+@told_apart
 def test_orphans_are_killed_and_their_directory_removed(tmp_path):
     controller = run(
         f"d = NodeDirectory.create(runtime_dir={str(tmp_path)!r}); print(d.path, flush=True); signal.pause()"
@@ -98,6 +109,7 @@ def test_orphans_are_killed_and_their_directory_removed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@told_apart
 @pytest.mark.parametrize(
     "change",
     [{"starttime": 1}, {"boot_id": "another boot"}, {"uid": 4_000_000}],
@@ -109,7 +121,7 @@ def test_a_stranger_with_a_recorded_pid_is_never_signalled(tmp_path, change):
     who = replace(Identity(**json.loads(stranger.first_line)), **change)
     path = dead_node(tmp_path)
     write_whole(path / "workers" / "1.json", asdict(who))
-    assert not kill_process(who)
+    assert not who.send_signal(signal.SIGKILL)
     [finding] = sweep(base_directory(tmp_path))
     assert finding.removed and finding.killed == ()
     assert stranger.poll() is None
@@ -188,3 +200,11 @@ def test_the_doctor_reports_an_unsafe_directory_instead_of_failing(tmp_path):
     assert not report.ok
     assert any(check.name == "directory" and not check.ok and "755" in check.text for check in report.checks)
     assert os.listdir(base_directory(tmp_path)) != []
+
+
+def test_a_node_that_starts_removes_what_dead_ones_left(tmp_path):
+    left = [dead_node(tmp_path), dead_node(tmp_path)]
+    assert all(path.exists() for path in left)
+    with al.Node(workers=1, runtime_dir=str(tmp_path)) as node:
+        assert [path for path in base_directory(tmp_path).iterdir()] == [node.directory]
+    assert not base_directory(tmp_path).exists()

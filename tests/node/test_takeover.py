@@ -15,6 +15,7 @@ from recovery_drill import (
     Slow,
     Talker,
     answers,
+    freeze_worker,
     is_busy,
     kill_worker,
     open_node,
@@ -77,11 +78,13 @@ def test_the_books_balance_after_many_kills_under_load(start, node, eventually, 
     calls = []
     pause = threading.Event()
     try:
-        for _ in range(KILLS):
+        for n in range(KILLS):
             pid = worker_of(node, 1).pid
             if pid:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+            if n % 2:  # every other one is killed whether it is ready or not
+                eventually(replaced(node, 1, pid))
             floods.append(talker.request.flood(refs, 200, str(notes)))
             calls += [ref.request.add(0) for ref in refs]
             pause.wait(0.1)
@@ -89,16 +92,16 @@ def test_the_books_balance_after_many_kills_under_load(start, node, eventually, 
         ready.set()
         sender.join()
     for flood in floods:
-        flood.get(timeout=10)
+        flood.get(timeout=30)
     outcomes = []
     for call in calls:
         try:
-            outcomes.append(type(call.get(timeout=10)))
+            outcomes.append(type(call.get(timeout=30)))
         except al.ActorDied:
             outcomes.append(al.ActorDied)
     assert not errors  # a supervised actor is never refused
     for ref in refs:
-        ref.within(10).call.add(0)
+        ref.within(30).call.add(0)
     node.wait_idle()
     sent = accepted + sum(map(int, notes.read_text().split()))
     books = [ref.statistics() for ref in refs]
@@ -119,11 +122,11 @@ def test_what_a_dying_worker_is_asked_to_do_fails_or_is_done_by_the_next(node, e
         asked += [node.runtime.control(1, "ping") for _ in range(20)]
         for question in asked:
             try:
-                assert question.get(timeout=5) != pid
+                assert question.get(timeout=30) != pid
             except al.StartError as error:
                 assert "SIGKILL" in str(error)
         with pytest.raises(al.ActorDied):
-            hold.get(timeout=5)
+            hold.get(timeout=30)
         ref = node.spawn(Clerk, 4, placement=1)  # at once: the new process starts it
         assert ref.call.add(0) == 4
         ref.stop()
@@ -142,7 +145,7 @@ def test_a_worker_killed_in_the_middle_of_a_start_fails_it(node, eventually):
     thread.start()
     eventually(lambda: node.runtime.names.whereis("slow") is not None)
     pid = kill_worker(node, 1)
-    thread.join(5)
+    thread.join(30)
     assert isinstance(outcome[0], al.StartError)
     assert "SIGKILL" in str(outcome[0])
     eventually(replaced(node, 1, pid))
@@ -166,7 +169,7 @@ def test_a_tree_whose_worker_dies_while_it_starts_fails_and_leaves_nothing(node,
     thread.start()
     eventually(lambda: node.runtime.names.whereis("slow") is not None)
     kill_worker(node, 1)
-    thread.join(5)
+    thread.join(30)
     assert isinstance(outcome[0], al.StartError), outcome
     assert node.whereis("first") is None
     eventually(lambda: node.whereis("slow") is None)
@@ -184,7 +187,7 @@ def test_a_worker_killed_while_it_takes_over_is_taken_over_again(start, node, ev
         for ref in refs[:20]:
             ref.cast.note(n)
         old = kill_worker(node, 1)
-    eventually(lambda: all(answers(ref) for ref in refs), within_s=10)
+    eventually(lambda: all(answers(ref) for ref in refs), within_s=30)
     # nothing that was sent while nobody was there is lost
     for ref in refs[:20]:
         noted = [item for item in ref.call.noted() if item != "first"]
@@ -222,7 +225,7 @@ def test_a_spare_takes_the_place_of_a_killed_worker(eventually):
 
 @pytest.fixture(scope="module")
 def impatient() -> Iterator[al.Node]:
-    with open_node(heartbeat_s=0.05, hang_timeout_s=0.6, hold_warning_s=0.1) as node:
+    with open_node(heartbeat_s=0.05, hang_timeout_s=1.5, hold_warning_s=0.1) as node:
         yield node
 
 
@@ -231,9 +234,9 @@ def test_a_frozen_worker_is_noticed_killed_and_replaced(impatient, eventually):
     root = node.start(al.Supervisor(children=[al.child(Clerk, name="one", placement=1)]))
     ref = node.whereis("one")
     down = node.monitor(ref)
-    pid = kill_worker(node, 1, signal.SIGSTOP)
+    pid = freeze_worker(node, 1)
     ref.cast.note("while it was frozen")
-    assert down.get(timeout=5).reason.why == "stopped (SIGSTOP)"
+    assert down.get(timeout=30).reason.why == "stopped (SIGSTOP)"
     eventually(replaced(node, 1, pid))
     assert ref.call.noted() == ["while it was frozen"]
     root.stop()
@@ -252,8 +255,8 @@ def test_a_worker_that_is_frozen_for_a_moment_goes_on(impatient):
 
 def test_a_handler_that_works_long_is_left_alone(impatient):
     ref = impatient.spawn(Clerk, placement=1)
-    assert ref.within(10).call.spin(1.2) == "spun"
-    assert ref.within(10).call.sleep_in_c(1.2) == "slept"
+    assert ref.within(30).call.spin(2.5) == "spun"
+    assert ref.within(30).call.sleep_in_c(2.5) == "slept"
     ref.stop()
 
 
@@ -262,7 +265,7 @@ def test_a_c_call_that_keeps_the_interpreter_is_put_down_and_named(impatient, ev
     ref = node.spawn(Clerk, placement=1)
     down, pid = node.monitor(ref), worker_of(node, 1).pid
     ref.cast.hold_the_interpreter(60)
-    why = down.get(timeout=5).reason.why
+    why = down.get(timeout=30).reason.why
     assert why.startswith("hung: ")
     assert "hold_the_interpreter at " in why
     assert "recovery_drill.py:" in why

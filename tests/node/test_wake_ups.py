@@ -1,8 +1,8 @@
 """Nobody sleeps over a message, and nobody who waits for room in a lane is forgotten.
 
 The processes here have next to no heartbeat, so the one thing that would find a message whose ring was lost is the
-bounded sleep of a second: a call that took as long was one. Calls come at odd moments, for the danger is in the
-microseconds between the last look and the sleep.
+bounded sleep, of half a minute here: a call that took as long was one. Calls come at odd moments, for the danger is in
+the microseconds between the last look and the sleep.
 """
 
 from __future__ import annotations
@@ -11,20 +11,18 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from wake_drill import Caller, Same, worst_call_s
+from wake_drill import LOST_S, Caller, Same, sound_sleepers, worst_call_s
 
 import actorlab as al
 
 pytestmark = pytest.mark.process
 
 SECONDS = 1.5
-LOST_S = 0.9
-"""A hub sleeps a second at most; what a machine under load delays is less."""
 
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[al.Node]:
-    with al.Node(workers=2, lane_blocks=64, heartbeat_s=30.0, hang_timeout_s=120.0, hold_warning_s=60.0) as node:
+    with sound_sleepers() as node:
         yield node
 
 
@@ -36,7 +34,7 @@ def test_no_wake_up_is_lost_between_workers(node: al.Node) -> None:
         for seed, (caller, other) in enumerate(zip(callers, others, strict=True))
     ]
     for answer in answers:
-        calls, worst_s = answer.get(timeout=30)
+        calls, worst_s = answer.get(timeout=90)
         assert calls > 100
         assert worst_s < LOST_S
 
@@ -68,7 +66,7 @@ def test_a_sender_parked_at_a_full_lane_is_rung(node: al.Node) -> None:
     n = 20_000  # through a lane of 64 messages
     by_chance = sender.within(60).call.flood(ref, n)
     assert ref.within(60).call.all_seen() == list(range(n))
-    assert by_chance <= 5  # a machine under load may be late with a ring
+    assert by_chance == 0
 
 
 def test_a_users_thread_at_a_full_lane_is_rung(node: al.Node) -> None:
@@ -79,4 +77,4 @@ def test_a_users_thread_at_a_full_lane_is_rung(node: al.Node) -> None:
         ref.tell(i)
     by_chance = node.runtime.sending.rescues - before
     assert ref.within(60).call.all_seen() == list(range(n))
-    assert by_chance <= 5
+    assert by_chance == 0

@@ -6,9 +6,10 @@ import logging
 import os
 import signal
 import threading
+import traceback
 
 import pytest
-from news_actors import Blocked, Chronicler, Letterbox
+from news_actors import Blocked, Chronicler, Letterbox, Reluctant
 
 import actorlab as al
 from actorlab.node.letters import FULL
@@ -107,14 +108,60 @@ def test_what_happens_to_workers_and_supervised_actors_is_told_in_order(eventual
         for _ in range(2):
             was = node.whereis("c0").incarnation
             node.whereis("c0").cast.fail("again")
-            eventually(lambda was=was: node.whereis("c0") is None or node.whereis("c0").incarnation > was)
-        assert node.wait(timeout=5).startswith("the root supervisor gave up")
+            eventually(lambda was=was: (now := node.whereis("c0")) is None or now.incarnation > was)
+        assert node.wait(timeout=30).startswith("the root supervisor gave up")
     kinds = [event.kind for event in events]
     expected = ["worker_started", "node_started", "worker_died", "worker_replaced", "actor_restarted", "actor_crashed",
                 "actor_restarted", "actor_crashed", "supervisor_gave_up", "node_stopping", "node_stopped"]  # fmt: skip
     assert kinds == expected
     batch = events[4]
     assert batch.fields["number"] == 20 and "c0, c1" in batch.text and batch.text.endswith("and 12 more")
+
+
+@pytest.mark.parametrize("placement", [None, 1])
+def test_a_restart_that_fails_is_told_each_time_and_traced_once(placement, kept, eventually, tmp_path):
+    events, left = [], tmp_path / "left"
+    left.write_text("0")
+    child = al.child(Reluctant, str(left), name="shop", placement=1)
+    tree = al.Supervisor(
+        name="street", max_restarts=9, children=[child], placement=placement, backoff=al.Backoff(first_s=0.01)
+    )
+    with al.Node(workers=1, tree=al.Supervisor(children=[tree]), on_event=events.append) as node:
+        left.write_text("3")
+        node.whereis("shop").cast.fail("fire")
+        eventually(lambda: [event for event in events if event.kind == "actor_restarted"])
+        node.wait_idle()
+    told = [event for event in events if event.kind == "restart_failed"]
+    assert [event.level for event in told] == ["warning"] * 3
+    assert told[0].text.startswith("street: shop did not start: OSError: the shop is shut; the next try is in ")
+    fields = told[0].fields
+    assert (fields["supervisor"], fields["children"], fields["number"]) == ("street", ["shop"], 1)
+    records = [record for record in kept.records if getattr(record, "event", "") == "restart_failed"]
+    assert [record.getMessage() for record in records] == [event.text for event in told]
+    traces = [logging.Formatter().format(record) for record in records]
+    assert ["in open_shop" in trace for trace in traces] == [True, False, False]
+
+
+def test_a_supervisor_that_gives_up_says_why_in_the_log_too(kept):
+    tree = al.Supervisor(name="street", max_restarts=0, children=[al.child(Chronicler, name="shop")])
+    with al.Node(workers=1, tree=tree) as node:
+        node.whereis("shop").cast.fail("fire")
+        assert node.wait(timeout=10)
+    (record,) = [record for record in kept.records if getattr(record, "event", "") == "supervisor_gave_up"]
+    assert record.levelname == "ERROR"
+    assert record.getMessage().startswith("street stops: more than 0 restarts in 5 s; the last: shop")
+
+
+@pytest.mark.parametrize("placement", [None, 1])
+def test_a_tree_that_does_not_start_says_which_child_and_where_in_its_code(placement, tmp_path):
+    left = tmp_path / "left"
+    left.write_text("1")
+    child = al.child(Reluctant, str(left), name="shop", placement=1)
+    street = al.Supervisor(name="street", children=[child], placement=placement)
+    with pytest.raises(al.StartError) as failed:
+        al.Node(workers=1, tree=al.Supervisor(name="town", children=[street]))
+    assert str(failed.value) == "town: street: child 'shop' did not start: OSError: the shop is shut"
+    assert "in open_shop" in "".join(traceback.format_exception(failed.value))
 
 
 def test_a_listener_that_blocks_holds_up_nobody_and_one_that_raises_is_heard_again(eventually):

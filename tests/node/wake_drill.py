@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import actorlab as al
@@ -11,13 +13,29 @@ import actorlab as al
 LONGEST_PAUSE_S = 0.0003
 """Longer than a receiver polls before it sleeps, so that messages find it on either side and in between."""
 
+SLEEP_S = 30.0
+LOST_S = SLEEP_S / 2
+
+
+@contextmanager
+def sound_sleepers() -> Iterator[al.Node]:
+    """Open a node in which who is not rung sleeps for SLEEP_S: being later than LOST_S has no other reason then."""
+    import pytest
+
+    with pytest.MonkeyPatch.context() as patch:
+        for bound in ("actorlab.actor.hub.LONGEST_SLEEP_S", "actorlab.node.sending.LOOK_AGAIN_S"):
+            patch.setattr(bound, SLEEP_S)
+        keys: dict[str, Any] = {"heartbeat_s": 30.0, "hang_timeout_s": 120.0, "hold_warning_s": 60.0}
+        with al.Node(workers=2, lane_blocks=64, preload=("sound_sleepers",), **keys) as node:
+            yield node
+
 
 def worst_call_s(ref: Any, seconds: float, seed: int) -> tuple[int, float]:
-    """Call `ref.same` at odd moments for a while; return how many calls there were and what the slowest took."""
+    """Call `ref.same` at odd moments for a while, a hundred times at least; return how often, and the slowest."""
     chance, end = random.Random(seed), time.perf_counter() + seconds
     calls, worst = 0, 0.0
-    while (started := time.perf_counter()) < end:
-        assert ref.call.same(calls) == calls
+    while (started := time.perf_counter()) < end or calls <= 100:
+        assert ref.within(2 * SLEEP_S).call.same(calls) == calls
         worst = max(worst, time.perf_counter() - started)
         calls += 1
         time.sleep(chance.random() * LONGEST_PAUSE_S)

@@ -195,3 +195,30 @@ class Fragile(Recorder):
         if tries <= times:
             self.die()
         return tries
+
+
+class Lingering(Recorder):
+    """Takes its time to end: until a file is there."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    async def on_stop(self) -> None:
+        await self.hold(self.path)
+
+
+class Latecomer(Recorder):
+    """Hears late of what happens: it holds its worker's thread until a file is there, then watches somebody."""
+
+    def wait_then_watch(self, gate: str, name: str, how: str) -> None:
+        open(gate + ".held", "w").close()
+        while not os.path.exists(gate):
+            time.sleep(0.001)
+        self.trap_exit = True
+        getattr(self, how)(self.node.whereis(name))
+
+    def on_receive(self, message: Any) -> Any:
+        if isinstance(message, al.Exit):
+            message = f"exit: {message.reason}"
+        return super().on_receive(message)

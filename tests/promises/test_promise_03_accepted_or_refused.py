@@ -30,7 +30,7 @@ def refusal(send: Callable[..., Any], *args: Any) -> al.CallError:
     with pytest.raises(al.CallError) as error:
         answer = send(*args)
         if isinstance(answer, al.Future):
-            answer.get(timeout=5)
+            answer.get(timeout=30)
     assert error.value.delivery == "never"
     return error.value
 
@@ -73,9 +73,9 @@ def test_what_comes_after_a_stop_is_refused_or_a_dead_letter(
     before = node.dead_letters.counts["stopped"]
     ref.tell("later")
     gate.touch()
-    assert stopped.get(timeout=5) is True
+    assert stopped.get(timeout=30) is True
     with pytest.raises(al.ActorDied) as died:
-        late.get(timeout=5)
+        late.get(timeout=30)
     assert died.value.delivery == "never"
     eventually(lambda: node.dead_letters.counts["stopped"] == before + 2)
 
@@ -90,7 +90,7 @@ def test_what_was_accepted_before_a_return_is_there_when_its_sender_is_killed(
     sender = node.spawn(Recorder, placement=2)
     sender.call.tell_all(ref, list(range(100)))
     sender.cast.die()
-    node.monitor(sender).get(timeout=5)
+    node.monitor(sender).get(timeout=30)
     gate.touch()
     eventually(lambda: ref.within(10).call.all() == list(range(100)))
     node.wait_idle()

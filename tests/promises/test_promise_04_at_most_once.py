@@ -10,6 +10,7 @@ import pytest
 from promise_drill import Fragile, Recorder
 
 import actorlab as al
+from actorlab.transport import slab_usage
 
 pytestmark = pytest.mark.process
 
@@ -95,6 +96,7 @@ def test_a_message_in_hand_is_tried_again_where_the_actor_says_so(
     folder = node.directory
     assert folder is not None
     eventually(lambda: not list(folder.glob("spill-*")))
+    eventually(lambda: not any(usage.lent or usage.held for usage in slab_usage(folder)))
 
 
 def test_a_message_that_kills_every_time_is_poison(node: al.Node, tmp_path: Path, eventually: Eventually) -> None:

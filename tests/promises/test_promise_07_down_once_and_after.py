@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from promise_drill import Recorder
+from promise_drill import Latecomer, Recorder
 
 import actorlab as al
+from actorlab.testing import kill_worker
 
 pytestmark = pytest.mark.process
 
@@ -50,4 +52,25 @@ def test_a_monitor_of_what_is_gone_is_told_at_once(node: al.Node, eventually: Ev
     watcher = node.spawn(Recorder, placement=2)
     watcher.call.watch(watched)
     eventually(lambda: watcher.call.all() == ["down: noproc"])
-    assert node.monitor(watched).get(timeout=5).reason == "noproc"
+    assert node.monitor(watched).get(timeout=30).reason == "noproc"
+
+
+@pytest.mark.parametrize(("how", "heard"), [("monitor", "down: normal"), ("link", "exit: normal")])
+def test_the_death_of_a_worker_is_not_that_of_an_actor_of_its_successor(
+    node: al.Node, tmp_path: Path, eventually: Eventually, how: str, heard: str
+) -> None:
+    """Promise 7: who hears late of a worker's death and watches an actor of its successor hears of that one."""
+    gate = tmp_path / "gate"
+    watcher = node.spawn(Latecomer, placement=1)
+    watcher.cast.wait_then_watch(str(gate), "late", how)
+    eventually((tmp_path / "gate.held").exists)
+    kill_worker(node, 2)
+    watched = node.spawn(Recorder, name="late", placement=2)
+    gate.touch()
+    assert watcher.within(10).call.all() == []
+    node.wait_idle()
+    assert watcher.call.all() == []
+    assert watched.call.take(1) == 1
+    watched.stop()
+    node.wait_idle()
+    assert watcher.call.all() == [heard]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
-from promise_drill import Recorder
+from promise_drill import Lingering, Recorder
 
 import actorlab as al
 
@@ -28,6 +30,25 @@ def test_a_name_has_one_live_owner_in_every_process(node: al.Node) -> None:
     with pytest.raises(al.NameTaken):
         node.spawn(Recorder, name="kept", placement=2)
     assert all(finder.call.find("kept") == kept for finder in finders)
+
+
+@pytest.mark.parametrize("placement", [1, "local"])
+def test_a_name_is_its_owners_until_its_last_hook_is_done(
+    node: al.Node, tmp_path: Path, eventually: Callable[..., None], placement: Any
+) -> None:
+    """Promise 8: one live owner a name: what the owner gives back when it ends, nobody takes before."""
+    gate = tmp_path / "gate"
+    owner = node.spawn(Lingering, str(gate), name="port", placement=placement)
+    owner.stop(block=False)
+    eventually((tmp_path / "gate.held").exists)
+    assert not owner.is_alive()
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(node.spawn, Recorder, name="port", placement=2)
+        with pytest.raises(TimeoutError):
+            following.result(timeout=0.1)
+        assert node.whereis("port") is None
+        gate.touch()
+        assert following.result(timeout=30) == node.whereis("port")
 
 
 @pytest.mark.parametrize("end", ["crash", "die"])

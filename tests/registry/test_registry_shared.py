@@ -232,7 +232,7 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     reader.close()
     owner.remove()
     del owner, reader
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before  # another test's garbage may have gone meanwhile
 
 
 @pytest.mark.parametrize("offset", [0, 8, 16, 64])
@@ -247,7 +247,7 @@ def test_bytes_that_are_no_registry_are_not_used(tmp_path: Path, file: str, offs
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(SegmentCorrupt):
         SharedBackend.adopt(tmp_path)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before  # another test's garbage may have gone meanwhile
 
 
 def test_a_slot_that_points_nowhere_is_not_used(tmp_path: Path) -> None:

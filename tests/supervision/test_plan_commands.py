@@ -10,6 +10,7 @@ from actorlab.supervision import (
     Begin,
     DeleteChild,
     DynamicSupervisor,
+    ReplaceSpec,
     RestartChild,
     ShutdownAll,
     StartChild,
@@ -226,3 +227,23 @@ def test_dynamic_children_that_died_with_their_worker_count_once():
     names = list(jobs.status)
     assert jobs.run(jobs.dies(*names)) == ["start each " + " ".join(names)]
     assert count_children(jobs.state).active == 1000
+
+
+def test_another_specification_holds_from_the_next_start_on(drill):
+    assert drill.run(ReplaceSpec("a", clerk("a", restart="temporary"), "r")) == ["reply r a"]
+    assert drill.status["a"] == "running"
+    assert drill.run(drill.dies("a")) == ["dropped a"]
+
+
+def test_a_child_gets_its_new_specification_while_it_is_down(drill):
+    drill.run(TerminateChild("a"))
+    assert drill.run(ReplaceSpec("a", clerk("a"), "r")) == ["reply r a"]
+    assert drill.run(RestartChild("a", "r")) == ["start each a", "reply r a <a.2>"]
+
+
+def test_a_specification_that_does_not_fit_is_refused_and_nothing_changes(drill, jobs):
+    assert drill.run(ReplaceSpec("a", clerk("b"), "r"))[0].startswith("refuse r bad_spec")
+    assert drill.run(ReplaceSpec("a", clerk("a", placement=beside("b")), "r"))[0].startswith("refuse r bad_spec")
+    assert drill.run(ReplaceSpec("nobody", clerk("nobody"), "r")) == ["refuse r not_found"]
+    assert jobs.run(ReplaceSpec("a", clerk("a"), "r")) == ["refuse r not_found"]
+    assert drill.status == {"a": "running", "b": "running"}

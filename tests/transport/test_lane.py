@@ -125,6 +125,17 @@ def test_a_full_lane_says_so_and_takes_again_what_was_freed(ends):
     assert reader.statistics().waits == 4
 
 
+def test_a_lane_is_crowded_from_the_first_block_on_that_leaves_less_than_half_free(ends):
+    writer, reader = ends
+    for used in range(BLOCKS):
+        assert writer.is_crowded() == (BLOCKS - used < BLOCKS // 2)
+        writer.try_send(1, 0, 0, 0, b"x")
+    for used, record in enumerate(reader.drain()):  # the low blocks come free first, the upper half is in use
+        assert writer.is_crowded() == (used < BLOCKS // 2)
+        reader.free(record[4])
+    assert not writer.is_crowded()
+
+
 def test_whoever_waits_for_room_is_rung_after_a_free(ends):
     writer, reader = ends
     for _ in range(BLOCKS):
@@ -237,7 +248,7 @@ def test_an_interrupt_in_the_middle_of_a_send_leaves_a_lane_that_works(lane):
                 done = []
                 helper = threading.Thread(target=lambda done=done: done.append(writer.try_send(1, 0, 0, 0, b"")))
                 helper.start()
-                helper.join(5)
+                helper.join(30)
                 assert done and done[0] >= 0, "the lock stayed taken"
                 reader.free(reader.drain()[0][4])
             assert interrupts == 300

@@ -55,18 +55,18 @@ def test_every_field_lies_where_its_store_is_one_move():
     layout = node_table_layout
     in_order = [layout.WORD * 8, layout.GENERATION * 4, layout.INCARNATION * 4, layout.STATE, layout.FLAGS, layout.FULL]
     in_order += [layout.OVERFLOW, CLASS_ID * 4, layout.CAPACITY * 4, DEPTH * 4, layout.FAILED * 4]
-    in_order += [layout.DEAD_LETTERED * 4, layout.TIMEOUT_MS * 4, layout.HOST * 2, layout.REDELIVER, layout.ATTEMPT]
+    in_order += [layout.DEAD_LETTERED * 4, layout.TIMEOUT_MS * 4, layout.DEPTH_AT * 2, layout.REDELIVER, layout.ATTEMPT]
     assert offsets == [*in_order, SUPERVISOR_EPOCH * 4, layout.TRIED * 4, layout.SUPERVISOR * 8]
 
 
 def test_a_new_tenant_has_the_templates_fields_and_nothing_of_the_last(table):
-    index, generation = table.allocate(slot_template(class_id=9, capacity=5, overflow=2, timeout_ms=70, host=3))
+    index, generation = table.allocate(slot_template(class_id=9, capacity=5, overflow=2, timeout_ms=70))
     table.words[index * SLOT_WORDS + WORD] = 77 << HANDLED_SHIFT | in_hand(2, 5)
     table.u32[index * SLOT_U32 + SUPERVISOR_EPOCH] = 78
     table.u32[index * SLOT_U32 + DEPTH] = 4
     old = table.read(index)
     assert (old.handled, old.in_hand, old.supervisor_epoch, old.depth) == (77, in_hand(2, 5), 78, 4)
-    assert (old.class_id, old.capacity, old.overflow, old.timeout_ms, old.host) == (9, 5, 2, 70, 3)
+    assert (old.class_id, old.capacity, old.overflow, old.timeout_ms) == (9, 5, 2, 70)
     table.release(index)
     template = slot_template(redeliver=2, flags=Flag.SUPERVISED | Flag.BLOCKING, supervisor=2**63 + 1)
     again, next_generation = table.allocate(template)

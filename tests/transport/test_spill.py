@@ -19,7 +19,8 @@ import pytest
 from actorlab.errors import SegmentCorrupt, SegmentGone, SharedMemoryFull
 from actorlab.transport import spill as spill_module
 from actorlab.transport import wire
-from actorlab.transport.spill import MAP_BYTES, TOKEN_BYTES, Spill, name_in, size_in
+from actorlab.transport.spill import MAP_BYTES, Spill, name_in
+from actorlab.transport.spill_layout import TOKEN_BYTES, size_in
 
 MIB = 1 << 20
 
@@ -37,7 +38,7 @@ def receiver(tmp_path: Path) -> Spill:
 def send(spill: Spill, message: object) -> bytes:
     large = wire.encode(message, "m", 100)
     assert isinstance(large, wire.Large)
-    return spill.write(large.meta, large.buffers)
+    return spill.write(large.pieces, large.buffers)
 
 
 def files(spill: Spill) -> list[str]:
@@ -54,6 +55,14 @@ def test_a_message_arrives_and_leaves_no_file(sender, receiver, n):
     assert (got["array"] == message["array"]).all()
     assert got["table"].equals(message["table"])
     assert files(sender) == []
+
+
+def test_a_pickle_of_many_pieces_arrives_as_it_was(sender, receiver):
+    message = ([bytes([i]) * (60_000 + 1_000 * i) for i in range(20)], list(range(200_000)), np.arange(20_000))
+    large = wire.encode(message, "m", 100)
+    assert len(large.pieces) > 20
+    got = receiver.read(sender.write(large.pieces, large.buffers))
+    assert got[:2] == message[:2] and (got[2] == message[2]).all()
 
 
 @pytest.mark.parametrize("nbytes", [MAP_BYTES // 2, 2 * MAP_BYTES])
@@ -208,7 +217,7 @@ def run_and_be_killed(tmp_path: Path, source: str) -> bytes:
         "from actorlab.transport.spill import Spill\n"
         f"spill = Spill({str(tmp_path)!r}, 1, 4, 1 << 30)\n"
         "def die(): sys.stdout.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
-        "def send(m): large = wire.encode(m, 'm', 100); return spill.write(large.meta, large.buffers)\n"
+        "def send(m): large = wire.encode(m, 'm', 100); return spill.write(large.pieces, large.buffers)\n"
     )
     done = subprocess.run([sys.executable, "-c", prelude + source], stdout=subprocess.PIPE, timeout=60)
     assert done.returncode == -signal.SIGKILL
@@ -226,7 +235,7 @@ def test_a_sender_killed_before_it_published_is_swept_by_its_successor(tmp_path)
     successor = Spill(tmp_path, slot=1, epoch=5, quota_bytes=MIB)
     published = name_in(out)
     assert len(files(successor)) == 3
-    assert successor.sweep({published}) == 2
+    assert successor.sweep({out}) == 2
     assert files(successor) == [published]
     assert successor.read(out).sum() == MIB
 

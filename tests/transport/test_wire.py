@@ -196,6 +196,46 @@ def test_a_script_class_with_a_large_buffer_goes_by_value():
     assert printed == "1 True"
 
 
+@pytest.mark.parametrize("n", [10, wire.LONG_BYTES - 1, wire.LONG_BYTES, 1_000_003])
+def test_in_pieces_a_pickle_is_the_same_and_a_long_bytes_in_it_the_senders_own(n):
+    data, rest = bytes(range(256)) * (n // 256) + bytes(n % 256), ["x" * n, bytearray(n), list(range(n % 5_000))]
+    for obj in (data, ("take", (data, 1), {}), {"deep": [rest, data]}):
+        large = wire.encode(obj, "m", 5, likely_large=True)
+        assert large.meta == pickle.dumps(obj, 5)
+        assert any(piece is data for piece in large.pieces) == (n >= wire.LONG_BYTES)
+
+
+def test_what_may_change_after_it_was_sent_is_copied_into_the_pickle():
+    data = bytearray(b"a" * 200_000)
+    large = wire.encode(data, "m", 1000, likely_large=True)
+    data[:] = b"b" * 200_000
+    assert {type(piece) for piece in large.pieces} == {bytes}
+    assert wire.loads(large.meta) == b"a" * 200_000
+
+
+def test_a_long_bytes_among_the_arguments_is_seen_before_it_is_copied():
+    long, short = bytes(wire.LONG_BYTES), bytes(wire.LONG_BYTES - 1)
+    assert wire.loads(wire.dumps_small(("take", (short,), {}), 5)) == ("take", (short,), {})
+    for obj in (long, (long, ()), ("take", (1, long), {})):
+        with pytest.raises(wire.SawLargeBuffer):
+            wire.dumps_small(obj, 5)
+    assert any(piece is long for piece in wire.encode(long, "the reply", 1000).pieces)
+
+
+def test_a_script_class_beside_a_long_bytes_goes_by_value():
+    printed = script(
+        """
+        import subprocess, sys
+        from actorlab.transport import wire
+        class Job:
+            pass
+        large = wire.encode((bytes(100_000), Job()), "m", 1000)
+        print(len(large.pieces), b"cloudpickle" in large.meta)
+        """
+    )
+    assert printed == "1 True"
+
+
 def test_encode_refuses_what_dumps_refuses():
     with pytest.raises(NotSendable, match=r"\[1\]: cannot pickle"):
         wire.encode((np.ones(100_000), threading.Lock()), "m", 1000)

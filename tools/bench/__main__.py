@@ -10,11 +10,45 @@ import argparse
 import sys
 import traceback
 
-from . import bench_actors, bench_call, bench_inproc, bench_names, bench_node, bench_tell
+from . import (
+    bench_actors,
+    bench_append,
+    bench_call,
+    bench_gc,
+    bench_groups,
+    bench_inproc,
+    bench_large,
+    bench_memory,
+    bench_names,
+    bench_node,
+    bench_observe,
+    bench_pool,
+    bench_recycle,
+    bench_route,
+    bench_stream,
+    bench_tell,
+)
 from .report import Result, lines, machine, run_row, save
 from .sample import Row
 
-MODULES = (bench_inproc, bench_call, bench_tell, bench_actors, bench_node, bench_names)
+MODULES = (
+    bench_inproc,
+    bench_call,
+    bench_tell,
+    bench_large,
+    bench_actors,
+    bench_node,
+    bench_observe,
+    bench_pool,
+    bench_names,
+    bench_groups,
+    bench_memory,
+    bench_gc,
+    bench_recycle,
+    bench_append,
+    bench_stream,
+    bench_route,
+)
 
 
 def select(names: list[str]) -> list[Row]:

@@ -45,9 +45,78 @@ class Sink(al.Actor):
         if self.seen == self.goal:
             self.ended_ns = time.perf_counter_ns()
 
+    def take(self, item: Any) -> None:
+        """Do nothing with it."""
+
     def ended(self) -> int:
         """Return when the last message was handled; 0 if some are missing."""
         return self.ended_ns
+
+
+class Fountain(al.Actor):
+    """Yields numbers."""
+
+    def flow(self, n: int) -> Any:
+        yield from range(n)
+
+    async def aflow(self, n: int) -> Any:
+        for i in range(n):
+            yield i
+
+
+class Listener(al.Actor):
+    """Reads what a fountain yields; returns the nanoseconds it took."""
+
+    def read(self, fountain: Any, n: int) -> int:
+        started = time.perf_counter_ns()
+        last = -1
+        for item in fountain.stream.flow(n):
+            last = item
+        assert last == n - 1, "the stream is not whole"
+        return time.perf_counter_ns() - started
+
+    async def aread(self, fountain: Any, n: int) -> int:
+        started = time.perf_counter_ns()
+        last = -1
+        async for item in fountain.stream.aflow(n):
+            last = item
+        assert last == n - 1, "the stream is not whole"
+        return time.perf_counter_ns() - started
+
+
+class Pourer(al.Actor):
+    """Casts through a router and without one, in turn, and times both."""
+
+    def compare(self, group: str, by: Any, casts: int, rounds: int) -> list[tuple[int, int]]:
+        """Return, for each round, the nanoseconds of `casts` routed and as many plain casts."""
+        members = self.node.group(group)
+        router: al.Router[Any] = al.Router(members, by)
+        refs = members.members()
+        times = []
+        for _ in range(rounds):
+            times.append((self.routed(router, by, casts), self.plain(refs, casts)))
+            for ref in refs:
+                ref.call.ended()
+        return times
+
+    def routed(self, router: Any, by: str, casts: int) -> int:
+        keyed, cast, at = by == "consistent_hash", router.cast, router.at
+        started = time.perf_counter_ns()
+        if keyed:
+            for n in range(casts):
+                at(n).cast.take(n)
+        else:
+            for n in range(casts):
+                cast.take(n)
+        return time.perf_counter_ns() - started
+
+    def plain(self, refs: list[Any], casts: int) -> int:
+        """Cast to the same actors in turn: the loop is as long."""
+        started = time.perf_counter_ns()
+        number = len(refs)
+        for n in range(casts):
+            refs[n % number].cast.take(n)
+        return time.perf_counter_ns() - started
 
 
 class Driver(al.Actor):
@@ -118,3 +187,53 @@ class Driver(al.Actor):
             return bool(answer.get(timeout=5.0) != victim)
         except al.CallError:
             return False  # it fell into the gap: ask again
+
+
+class Taker(al.Actor):
+    """Takes arrays, and reads each of them whole if told to."""
+
+    def __init__(self, reads: bool) -> None:
+        self.reads, self.bytes, self.sum = reads, 0, 0.0
+
+    def take(self, array: Any) -> int:
+        """Take one; return its first bytes' worth."""
+        self.bytes += array.nbytes
+        if self.reads:
+            self.sum += float(array.sum())
+        return int(array[0])
+
+    def echo(self, array: Any) -> Any:
+        """Send it back."""
+        return array
+
+    def taken(self) -> tuple[int, int]:
+        """Return how many bytes came, and when the last was handled (ns): comes after what the same sender sent."""
+        return self.bytes, time.perf_counter_ns()
+
+
+class Feeder(al.Actor):
+    """Sends arrays from within its worker."""
+
+    def feed(self, taker: Any, size: int, n: int) -> int:
+        """Tell an array of `size` bytes `n` times; return the nanoseconds until the last was handled."""
+        import numpy
+
+        array = numpy.ones(size // 8)
+        for _ in range(20):
+            taker.cast.take(array)
+        before, _ = taker.call.taken()
+        started = time.perf_counter_ns()
+        take = taker.cast.take
+        for _ in range(n):
+            take(array)
+        after, ended = taker.call.taken()
+        assert after - before == array.nbytes * n, "the taker has not seen every array"
+        return int(ended - started)
+
+    def ask(self, taker: Any, method: str, size: int, n: int) -> list[int]:
+        """Time `n` calls with an array of `size` bytes, one after the other."""
+        import numpy
+
+        array = numpy.ones(size // 8)
+        call = getattr(taker.call, method)
+        return time_each(lambda i: call(array), n, warm_up=20)

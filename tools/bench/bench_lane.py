@@ -19,8 +19,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from actorlab.transport import (
     SLOT_WORDS,
@@ -37,7 +39,7 @@ from actorlab.transport import (
 )
 
 PAYLOAD = b"x" * 100
-MESSAGE: tuple[str, tuple[int, int, str], dict[str, object]] = ("add", (1, 2, "hello"), {})
+MESSAGE: tuple[str, tuple[int, int, str], dict[str, Any]] = ("add", (1, 2, "hello"), {})
 ns = time.perf_counter_ns
 
 
@@ -115,11 +117,47 @@ def steps(folder: Path, rounds: int) -> None:
         for _ in range(n):
             board.take(3)
         note("board: take, no news", began)
+        floor(note, n)
     for step, took in best.items():
         print(f"{step:46s}{took:7,d} ns")
     for one in (writer, reader, table, board):
         one.close()
     os.unlink(folder / "lane")
+
+
+def floor(note: Callable[[str, int, int], None], n: int) -> None:
+    """Time what no design in this interpreter does without: a pickle each way, a queue, a call of a method."""
+    dumps, loads, body, packed = pickle.dumps, pickle.loads, MESSAGE, pickle.dumps(MESSAGE, 5)
+    queue: deque[object] = deque()
+    adder, arguments, keywords = Adder(), MESSAGE[1], MESSAGE[2]
+    began = ns()
+    for _ in range(n):
+        dumps(body, 5)
+    note("floor: pickle a message", began, n)
+    began = ns()
+    for _ in range(n):
+        loads(packed)
+    note("floor: unpickle it", began, n)
+    began = ns()
+    for _ in range(n):
+        queue.append(body)
+        queue.popleft()
+    note("floor: into a deque and out", began, n)
+    began = ns()
+    for _ in range(n):
+        adder.add(*arguments, **keywords)
+    note("floor: call a method with what was unpickled", began, n)
+    began = ns()
+    for _ in range(n):
+        pass
+    note("floor: a turn of an empty loop", began, n)
+
+
+class Adder:
+    """The handler of the floor."""
+
+    def add(self, a: int, b: int, text: str) -> None:
+        pass
 
 
 def child(work: Callable[[], None]) -> int:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from statistics import median
 from typing import Any
 
 import psutil
@@ -148,8 +149,75 @@ def queue_tell(n: int = 100_000) -> Sample:
     return taken
 
 
+def pour(end: Any, n: int, batch: int) -> None:
+    """Send `n` numbers, one a message or `batch` in a list."""
+    end.recv()
+    for i in range(0, n, batch):
+        end.send(i if batch == 1 else list(range(i, min(n, i + batch))))
+    end.send(None)
+
+
+def _pipe_stream(n: int, batch: int) -> Sample:
+    ours, theirs = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=pour, args=(theirs, n, batch), daemon=True)
+    process.start()
+    with apart(others=(process.pid,)):
+        started = time.perf_counter_ns()
+        ours.send("go")
+        while ours.recv() is not None:
+            pass
+        taken = rate(n, time.perf_counter_ns() - started)
+    process.join()
+    return taken
+
+
+def pipe_items(n: int = 200_000) -> Sample:
+    """A bare `multiprocessing.Pipe` from one process to another, an item a message."""
+    return _pipe_stream(n, 1)
+
+
+def pipe_batches(n: int = 2_000_000) -> Sample:
+    """The same with 512 items a message."""
+    return _pipe_stream(n, 512)
+
+
 def manager_lookup(n: int = 2_000) -> Sample:
     """A look-up in a `multiprocessing.Manager` dictionary: one process that everyone asks."""
     with CONTEXT.Manager() as manager:
         names = manager.dict({f"name-{i}": i for i in range(1_000)})
         return latency(time_each(lambda _: names["name-500"], n, warm_up=20))
+
+
+def take_arrays(end: Any, reads: bool) -> None:
+    while (array := end.recv()) is not None:
+        if isinstance(array, int):
+            end.send(time.perf_counter_ns())
+        elif reads:
+            array.sum()
+
+
+def pipe_arrays(size: int, n: int, rounds: int, *, reads: bool = False) -> Sample:
+    """A bare `multiprocessing.Pipe` that sends an array of `size` bytes `n` times: the median of `rounds`, in GB/s."""
+    import numpy
+
+    ours, theirs = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=take_arrays, args=(theirs, reads), daemon=True)
+    process.start()
+    theirs.close()
+    array = numpy.ones(size // 8)
+    with apart(others=(process.pid,)):
+        ours.send(array)
+        ours.send(0)
+        ours.recv()
+        times = []
+        for _ in range(rounds):
+            started = time.perf_counter_ns()
+            for _ in range(n):
+                ours.send(array)
+            ours.send(0)
+            times.append(ours.recv() - started)
+        taken = Sample(array.nbytes * n / median(times), n * rounds)
+    ours.send(None)
+    process.join()
+    ours.close()
+    return taken

@@ -88,13 +88,15 @@ def machine() -> dict[str, str]:
         here = Path(__file__).parent
         return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True).stdout.strip()
 
+    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    busy = ": others are at work, so figures are worse than they could be, by chance more for one than for another"
     changed = " + changes" if git("status", "--porcelain", "--untracked-files=no") else ""
     return {
-        "cpu": f"{model}, {len(os.sched_getaffinity(0))} cores usable",
+        "cpu": f"{model}, {cores} cores usable",
         "kernel": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "commit": (git("rev-parse", "--short", "HEAD") or "not a git checkout") + changed,
-        "load": f"{os.getloadavg()[0]:.2f} over the last minute",
+        "load": f"{load:.2f} over the last minute{busy if load > cores else ''}",
     }
 
 

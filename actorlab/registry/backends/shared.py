@@ -15,7 +15,7 @@ from typing import Any
 
 from ...errors import ActorlabError, NameTaken, RegistryOwned
 from ...ids import show
-from ...memory import Segment, encode_header
+from ...memory import Segment, encode_header, start_time_of
 from ..contract import Entry, IsAlive, RegistryStatistics, check_address, pack_metadata, register_each
 from ..hashing import check_partitions, hash_of, partition_of
 from ..naming import key_bytes
@@ -47,7 +47,7 @@ class SharedBackend:
         self._owners = Owners()
         self._control: Control | None = Control(directory, writable=True)
         control = self._control
-        control.words[OWNER_STARTED] = _started_at(self._pid)
+        control.words[OWNER_STARTED] = start_time_of(self._pid) or 0
         control.words[OWNER_PID] = self._pid
         try:
             self._parts = [Partition(directory, n, control) for n in range(control.partitions)]
@@ -106,7 +106,7 @@ class SharedBackend:
         path = Path(directory)
         control = Control(path)
         pid, started = control.words[OWNER_PID], control.words[OWNER_STARTED]
-        if pid and _started_at(pid) == started:
+        if pid and start_time_of(pid) == started:
             raise RegistryOwned(str(path), pid)
         current = {table_name(n, control.words[generation_word(n)]) for n in range(control.partitions)}
         for file in _files(path):
@@ -233,14 +233,3 @@ def _remove_files(directory: Path) -> None:
     # The control file first: without it nobody opens the tables.
     for file in _files(directory):
         file.unlink(missing_ok=True)
-
-
-def _started_at(pid: int) -> int:
-    """Return when a process started, in the kernel's ticks since boot; 0 if there is no such process or it is dead."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return 0
-    # The command's name stands in parentheses and may hold anything, so count from the last one.
-    fields = stat[stat.rindex(b")") + 2 :].split()
-    return 0 if fields[0] in b"ZX" else int(fields[19])

@@ -1,23 +1,40 @@
-"""The doctor: what this machine lacks for a node, and what dead nodes left on it.
+"""Checkup: what this machine lacks for a node, and what dead nodes left on it: the doctor.
 
 Edge (reads the system's settings); `actorlab doctor` prints it. Guarantees: it never raises for what it finds, and
-changes nothing unless asked to clean.
+changes nothing unless asked to clean. What this system lacks and actorlab does without is said, and is no fault.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import platform
 import resource
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import StartError, UnsafeDirectory
+from ..errors import SpecError, StartError, UnsafeDirectory
+from ..memory import Capability, has, missing, taken_away
 from .directory import base_directory, check_safe, node_directories
 from .sweep import Finding, sweep
+
+INSTEAD: Mapping[Capability, str] = {
+    "pidfd": "a worker's end is seen at a pipe that it alone keeps open, and it is signalled by its pid",
+    "close_signal": "a thread of each worker ends it with its controller; if C code holds the GIL, the sentry does",
+    "proc": "psutil says what processes are; each says itself what memory is its alone (USS); nobody knows PSS",
+    "forkserver": "workers are spawned, and import everything anew; a sentry cleans up after a killed controller",
+    "eventfd": "a sleeping loop is woken by a pipe of its own",
+    "epoll": "loops wait in poll",
+    "futex": "who follows a stream looks every 2 ms",
+    "dev_shm": "shared files are in the user's temporary folder ($TMPDIR), on a disk: what is written goes there too",
+    "fallocate": "files are filled with zeros before they are used, so that a full disk is seen then",
+    "punch_hole": "slabs of large messages keep their pages until their process ends",
+    "memfd": "pools with backend = 'memfd' are refused",
+    "affinity": "worker.cpus is refused, but for 'any'",
+}
+"""What is done without a capability."""
 
 _SMALL_SHM_BYTES = 256 << 20
 _FEW_DESCRIPTORS = 1024
@@ -48,8 +65,13 @@ class Report:
 
 def doctor(base: Path | None = None, *, clean: bool = False) -> Report:
     """Look at this machine, and at what dead nodes left; with `clean` remove it. Never raises for what it finds."""
+    try:
+        taken_away()
+    except SpecError as error:
+        return Report((Check("capabilities", False, str(error)),), ())
     where = base or base_directory()
     checks = [_python(), _processes(), _scheduling(), _directory(where), _room(where.parent), _descriptors(), _logind()]
+    checks += [_does_without(one) for one in missing()]
     findings: tuple[Finding, ...] = ()
     try:
         findings = tuple(sweep(where, clean=clean))
@@ -65,13 +87,13 @@ def _python() -> Check:
 
 
 def _processes() -> Check:
-    try:
-        os.close(os.pidfd_open(os.getpid()))
-    except (AttributeError, OSError) as error:
-        return Check("processes", False, f"no pidfd ({error}): Linux 5.3 or later is needed")
-    fork = hasattr(os, "fork") and hasattr(fcntl, "F_SETSIG")
-    text = "pidfd, fork and F_SETSIG" if fork else "no fork or F_SETSIG: only method='spawn' works here"
-    return Check("processes", fork, f"{text}; Linux {platform.release()}, {os.cpu_count()} cores")
+    text = "forked from a forkserver" if has("forkserver") else "spawned: some 0.2 s and 13 MB each more than forked"
+    return Check("processes", True, f"{text}; {platform.system()} {platform.release()}, {os.cpu_count()} cores")
+
+
+def _does_without(capability: Capability) -> Check:
+    why = "taken away by ACTORLAB_WITHOUT" if capability in taken_away() else "not on this system"
+    return Check(capability, True, f"{why}: {INSTEAD[capability]}")
 
 
 def _scheduling() -> Check:
@@ -97,7 +119,8 @@ def _room(where: Path) -> Check:
         return Check("shared memory", False, f"{error}: set ACTORLAB_RUNTIME_DIR to a directory in memory")
     size = f"{where}: {usage.free >> 20:,} MiB free of {usage.total >> 20:,}"
     if usage.free < _SMALL_SHM_BYTES:
-        return Check("shared memory", False, f"{size}; enlarge it (docker run --shm-size=1g)")
+        advice = "enlarge it (docker run --shm-size=1g)" if has("dev_shm") else "free some, or set ACTORLAB_RUNTIME_DIR"
+        return Check("shared memory", False, f"{size}; {advice}")
     return Check("shared memory", True, size)
 
 

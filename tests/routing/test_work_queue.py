@@ -1,0 +1,82 @@
+"""Work queues: every task is done at least once, whoever dies, and none is given to a member whose hands are full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from routing_drill import Member
+
+import actorlab as al
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[al.Node]:
+    with al.Node(workers=2) as node:
+        for place in (1, 2):
+            node.spawn(Member, placement=place).stop()
+        node.wait_idle()
+        yield node
+
+
+@pytest.fixture
+def team(node):
+    team = al.Team(node, Member, name="hands", size=2, place=lambda n: 2, max_restarts=100)
+    yield team
+    team.stop()
+
+
+@pytest.fixture
+def queue(node, team):
+    ref = node.spawn(al.WorkQueue, "hands", placement=1, attempts=3)
+    yield ref
+    ref.stop()
+
+
+def test_every_task_is_answered_and_shared_among_the_members(queue, team):
+    answers = [queue.request.do("take", n) for n in range(40)]
+    assert len(al.gather(*answers).get(timeout=20)) == 40
+    got = [ref.call.all() for ref in team.members]
+    assert sorted(item for items in got for item in items) == list(range(40))
+    assert all(got)
+    assert queue.call.statistics() == {"done": 40, "under_way": 0, "waiting": 0, "given_again": 0}
+
+
+def test_a_lost_workers_task_is_given_to_another(node, queue, tmp_path):
+    assert queue.within(20).call.do("die_once", str(tmp_path / "died")) == "done"
+    assert queue.call.statistics()["given_again"] >= 1
+    node.wait_idle()
+
+
+def test_a_task_that_kills_whoever_has_it_is_given_up_after_some(node, queue):
+    with pytest.raises(al.ActorDied):
+        queue.within(20).call.do("die")
+    node.wait_idle()
+    assert queue.call.do("take", "after")
+
+
+def test_a_tasks_own_error_is_its_answer(queue):
+    with pytest.raises(ValueError, match="bad"):
+        queue.call.do("bad")
+    with pytest.raises(al.BadCall):
+        queue.call.do("nothing")
+
+
+def test_a_member_has_no_more_than_its_share_and_a_new_one_helps(queue, team, tmp_path, eventually):
+    gates = [tmp_path / str(n) for n in range(3)]
+    answers = [queue.request.do("hold", str(gate)) for gate in gates]
+    eventually(lambda: queue.call.statistics()["waiting"] == 1)
+    team.resize(3)
+    eventually(Path(f"{gates[2]}.held").exists)
+    for gate in gates:
+        gate.touch()
+    assert al.gather(*answers).get(timeout=30) == [str(gate) for gate in gates]
+
+
+@pytest.mark.parametrize(("key", "value"), [("per_member", 0), ("attempts", "many")])
+def test_bad_input_is_refused_with_its_place(node, key, value):
+    with pytest.raises(al.StartError, match=rf"work_queue.{key}.*whole number from 1"):
+        node.spawn(al.WorkQueue, "hands", **{key: value})

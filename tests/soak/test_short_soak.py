@@ -1,0 +1,46 @@
+"""A few rounds of the soak from fixed seeds: what every promise says holds under kills, stops and crowds.
+
+The long ones are `python -m tools.soak`.
+"""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree
+
+import pytest
+
+from tools.soak.__main__ import main, own_room
+from tools.soak.campaign import Campaign, Plan
+from tools.soak.measure import MEASURES, Sample, trend
+
+pytestmark = pytest.mark.process
+
+
+@pytest.mark.parametrize(("seed", "workers"), [(1, 2), (2, 3)])
+def test_every_promise_holds_under_the_nemesis(tmp_path, seed, workers):
+    with own_room() as room, Campaign(Plan(workers, seed, 10.0, 2.0, room), tmp_path) as campaign:
+        for number in range(2):
+            outcome = campaign.run(number)
+            assert outcome.violations == []
+            assert outcome.messages > 100
+            assert outcome.kills > 0
+
+
+def test_the_command_writes_a_report_with_a_plot(tmp_path, capsys):
+    assert main(["--seconds", "1.5", "--round-s", "1.5", "--every-s", "0.3", "--report", str(tmp_path)]) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["rounds"] == 1
+    assert report["rounds_with_violations"] == []
+    assert set(report["trend"]) == set(MEASURES)
+    assert "growth an hour" in (tmp_path / "report.md").read_text()
+    assert xml.etree.ElementTree.parse(tmp_path / "plot.svg").getroot().tag.endswith("svg")
+    assert "good" in capsys.readouterr().out
+
+
+def test_a_leak_shows_as_a_slope_and_noise_does_not():
+    noisy = [Sample(n, 100 + n % 7, 50 + n / 36, 10, 5, 3.0, 40, 4, n) for n in range(3600)]
+    found = trend(noisy)
+    assert abs(found["pss_mib"]["per_hour"]) < 1
+    assert 95 < found["own_pss_mib"]["per_hour"] < 105
+    assert found["descriptors"]["per_hour"] == 0

@@ -1,0 +1,97 @@
+"""Promises and crash points: what the documentation promises has a test, and what is marked in the source is killed.
+
+Edge (reads files; imports none of them); used by the test suite and by hand:
+
+    python -m tools.check_promises [folder that holds actorlab/]
+
+A promise is `P4`, or `promise 4`, in a docstring, a comment or the documentation. It names a module
+`tests/promises/test_promise_04_….py` whose tests say in their first line what of it they show. A crash point is a line
+`# crash: label`; its module is named by a test that kills processes there. (That each label really was one where a
+process was killed, only a run of those tests shows: tests/conftest.py compares when all of them have run.)
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PROMISES = range(1, 11)
+PROMISE = re.compile(r"\bP(\d{1,2})\b|\b[Pp]romises? (\d{1,2})\b")
+CRASH = re.compile(r"^[ \t]*# crash: ([a-z_.]+)[ \t]*$", re.MULTILINE)
+KILLS = re.compile(r"kill_at|die_at|SIGKILL")
+
+
+def promises_named(top: Path) -> dict[int, str]:
+    """Return each promise that the package or the documentation names, with the first file that does."""
+    found: dict[int, str] = {}
+    files = [*sorted((top / "actorlab").rglob("*.py")), *sorted((top / "docs").glob("*.md")), top / "README.md"]
+    for path in files:
+        if path.exists():
+            for match in PROMISE.finditer(path.read_text("utf-8")):
+                found.setdefault(int(match[1] or match[2]), str(path.relative_to(top)))
+    return found
+
+
+def tests_of(top: Path, promise: int) -> list[str]:
+    """Return the tests whose docstring says which part of a promise they show."""
+    found = []
+    for path in sorted((top / "tests" / "promises").glob(f"test_promise_{promise:02d}_*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                says = (ast.get_docstring(node) or "").partition("\n")[0]
+                if re.match(rf"Promise {promise}: \S", says):
+                    found.append(f"{path.name}::{node.name}")
+    return found
+
+
+def crash_points(top: Path) -> dict[str, list[str]]:
+    """Return the labels of every module that has crash points, by its path below `top`."""
+    found = {}
+    for path in sorted((top / "actorlab").rglob("*.py")):
+        labels = CRASH.findall(path.read_text("utf-8"))
+        if labels and path.name != "crashpoints.py":
+            found[str(path.relative_to(top))] = labels
+    return found
+
+
+def killers(top: Path, module: str) -> list[str]:
+    """Return the test files that kill processes and name a module with crash points."""
+    stem = Path(module).stem
+    named = re.compile(rf"\b{stem}\b")
+    found = []
+    for path in sorted((top / "tests").rglob("test_*.py")):
+        text = path.read_text("utf-8")
+        if KILLS.search(text) and named.search(text) and re.search(r"[Cc]rash|mark", text):
+            found.append(str(path.relative_to(top)))
+    return found
+
+
+def violations(top: Path) -> Iterator[str]:
+    """Yield what is promised or marked, and not shown."""
+    named = promises_named(top)
+    for promise, where in sorted(named.items()):
+        if promise not in PROMISES:
+            yield f"{where}: promise {promise} is none of 1 to {PROMISES[-1]}"
+    for promise in PROMISES:
+        if not tests_of(top, promise):
+            yield f"promise {promise} (named in {named.get(promise, 'the design')}) has no test that says what it shows"
+    for module, labels in crash_points(top).items():
+        for label in sorted({label for label in labels if labels.count(label) > 1}):
+            yield f"{module}: crash point {label} stands there twice"
+        if not killers(top, module):
+            yield f"{module}: no test kills a process at its crash points ({', '.join(labels)})"
+
+
+def main(arguments: list[str]) -> int:
+    """Print every violation; return 1 if there is one."""
+    top = Path(arguments[0]) if arguments else Path(__file__).parents[1]
+    found = list(violations(top))
+    print("\n".join(found) if found else "every promise has its tests, every crash point its killer")
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
