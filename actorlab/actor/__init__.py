@@ -12,7 +12,7 @@ from .current import cell_here, embedded, kernel_here, kernels, running_actor, r
 from .dead_letters import DeadLetter, DeadLetters
 from .endings import ChildExit
 from .envelope import ASK, CALL, CAST, CONTROL, FAIL, INFO, LAST_KIND, REPLY, SIGNAL, STOP, TELL, Chain, Sink
-from .following import Appended, begin_following, park_for_news, subscribe
+from .following import Appended, begin_following, owes_news, park_for_news, subscribe
 from .future import ERROR, PENDING, VALUE, Future
 from .gathering import gather, select
 from .hosting import hosted
@@ -115,6 +115,7 @@ __all__ = [
     "lazy_rows",
     "loosen",
     "numbers_on_strands",
+    "owes_news",
     "pack",
     "park_for_news",
     "pick_by_hash",

@@ -80,11 +80,13 @@ class Subscription:
         self._kernel, self._cell, self._incarnation = kernel, cell, cell.incarnation
         self._forget: Any = None
         self._over = False
+        self._armed = False  # since it was armed, no message has been sent
 
     def arm(self) -> None:
         """Have the next message sent when there is more than has been read. From whatever thread."""
         if self._over:
             return
+        self._armed = True
         if self.follower.ended:
             self.cancel()
         elif self.follower.has_news():
@@ -92,8 +94,13 @@ class Subscription:
         else:
             self._forget = self.follower.on_news(lambda: self._kernel.post(self._deliver))
 
+    def owes(self, kernel: Kernel) -> bool:
+        """Whether there is more than the actor, one of `kernel`, has read or been told of. In the kernel's thread."""
+        return kernel is self._kernel and self._armed and not self._over and self.follower.has_news()
+
     def _deliver(self) -> None:
         cell = self._cell
+        self._armed = False
         if cell.phase == DEAD or cell.object is None or cell.incarnation != self._incarnation:
             self.cancel()
         elif not self._over:
@@ -125,6 +132,11 @@ def begin_following(kernel: Kernel, address: int, stream: AppendStream, from_: A
     subscription = Subscription(kernel, cell, stream.name, stream.follow(from_, gaps=gaps))
     _subscriptions.setdefault(address, []).append(subscription)
     subscription.arm()
+
+
+def owes_news(kernel: Kernel) -> bool:
+    """Whether a stream has grown and an actor of this kernel is still to be told. While none of them is at work."""
+    return any(each.owes(kernel) for of_actor in _subscriptions.values() for each in of_actor)
 
 
 def end_following(address: int) -> None:

@@ -55,11 +55,10 @@ class _Ears:
     def __init__(self) -> None:
         self.listeners: dict[int, _Listener] = {}
 
-    def tell(self, part: Part) -> None:
-        """Call those for whom there is news, each once: whoever takes a listener out calls it."""
-        _, batches, closed = unpack(part.word())
+    def tell(self, number: int, batches: int, closed: bool) -> None:
+        """Call those for whom that is news, each once: whoever takes a listener out calls it."""
         for key, listener in list(self.listeners.items()):
-            if listener.has_news(part.number, batches, closed) and self.listeners.pop(key, None) is not None:
+            if listener.has_news(number, batches, closed) and self.listeners.pop(key, None) is not None:
                 listener.hear()
 
     def tell_all(self) -> None:
@@ -102,10 +101,13 @@ class News:
             while True:
                 if part is None or unpack(part.word()).closed:
                     part = _newest(folder, part)
+                if part is not None:
+                    # one look for both: what is appended after it ends the sleep below
+                    _, batches, closed = unpack(part.word())
                 if part is None or not os.path.exists(folder):
                     ears.tell_all()
                 else:
-                    ears.tell(part)
+                    ears.tell(part.number, batches, closed)
                 with self._lock:
                     if not ears.listeners:
                         # Whoever listens from here on finds nobody, and begins another thread.
@@ -114,7 +116,6 @@ class News:
                         return
                 if part is None:
                     continue
-                _, batches, closed = unpack(part.word())
                 if closed and _newest_number(folder) == part.number:
                     threading.Event().wait(LOOK_S)  # finished: whoever has read it all waits for nothing
                 elif not closed:

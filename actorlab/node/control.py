@@ -24,6 +24,7 @@ from ..actor import (
     inspect,
     is_suspended,
     lazy_rows,
+    owes_news,
 )
 from ..errors import StartError
 from ..ids import process_of
@@ -236,6 +237,7 @@ def quiet(kernel: Kernel) -> Quiet:
         or kernel.yielded
         or kernel.inbox
         or any(map(_is_busy, tuple(kernel.cells.values())))
+        or owes_news(kernel)
     )
     outlet = kernel.runtime.outlet if isinstance(kernel.runtime, ProcessRuntime) else None
     waiting = outlet.waiting if outlet is not None else 0

@@ -560,3 +560,24 @@ def test_nobody_waits_for_a_listening_thread_that_has_failed(
         thread.join()
     assert not failures
     assert "listens to" in caplog.text
+
+
+def test_what_is_appended_while_listeners_are_called_is_told_at_once(
+    pool: ContextPool, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    monkeypatch.setattr(news, "LOOK_S", 1000.0)
+    monkeypatch.setattr(news, "INTERRUPTIBLE_S", 1000.0)
+    tell = news._Ears.tell
+    heard = threading.Event()
+
+    def tell_and_append(ears: Any, *what: Any) -> None:
+        tell(ears, *what)
+        if not writer.position:
+            writer.append(batch(0))
+
+    with pool.append_stream("s") as writer:
+        follower = pool.stream("s").follow()
+        monkeypatch.setattr(news._Ears, "tell", tell_and_append)
+        follower.on_news(heard.set)
+        assert heard.wait(20)
+        eventually(lambda: not any(thread.name == "actorlab s" for thread in threading.enumerate()))

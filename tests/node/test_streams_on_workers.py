@@ -13,6 +13,7 @@ import pytest
 from stream_drill import Author, BlockingReader, BlockingWatcher, Ignorer, Reader, Stopper, Watcher
 
 import actorlab as al
+from actorlab.memory import news
 
 pytestmark = pytest.mark.process
 
@@ -63,6 +64,32 @@ def test_an_actor_is_told_of_all_that_is_appended_in_order(
         writer.finish()
         eventually(lambda: watcher.call.state()[1])
     assert watcher.call.numbers() == list(range(510))
+
+
+def test_a_node_is_not_idle_while_an_actor_is_still_to_be_told(
+    node: al.Node, pool: al.ContextPool, start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_tell = threading.Event()
+    tell = news._Ears.tell
+
+    def tell_late(ears: Any, *what: Any) -> None:
+        may_tell.wait(60)
+        tell(ears, *what)
+
+    monkeypatch.setattr(news._Ears, "tell", tell_late)
+    with pool.append_stream("s") as writer:
+        watcher = start(Watcher, pool.stream("s"), placement="local")
+        ignorer = start(Ignorer, pool.stream("s"), placement="local")
+        append(writer, 1)
+        with pytest.raises(al.CallTimeout):
+            node.wait_idle(timeout=0.1)
+        may_tell.set()
+        node.wait_idle(timeout=30)
+        assert watcher.call.numbers() == [0]
+        append(writer, 2)
+        node.wait_idle(timeout=30)  # whoever does not read what it was told of keeps nobody waiting
+        assert watcher.call.numbers() == [0, 1, 2]
+        assert ignorer.is_alive()
 
 
 def test_a_subscription_can_be_made_for_another_actor(
