@@ -167,3 +167,8 @@ class Runtime(Protocol):
 
     def happened(self, kind: str, text: str, fields: dict[str, Any]) -> None:
         """Tell the controller's listeners what happened."""
+
+    def report(
+        self, level: int, kind: str, text: str, fields: dict[str, Any], error: BaseException | None = None
+    ) -> None:
+        """Say what happened in the user's log, with the traceback of `error`, and tell the controller's listeners."""

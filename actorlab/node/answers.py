@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from ..actor import FAIL, REPLY, Chain, Future
+from ..actor import CAST, FAIL, REPLY, TELL, Chain, Future
 from ..errors import CallError, RemoteError
 from ..transport import MAX_PAYLOAD_BYTES, decode_exception, dumps, encode_exception, loads
 
@@ -127,3 +127,10 @@ class CopiedAnswer:
     def fail(self, error: BaseException) -> None:
         """Answer with the exception as another process would see it."""
         self.origin.fail(decode_exception(encode_exception(error, not isinstance(error, CallError))))
+
+
+def copied_envelope(envelope: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Pickle a message between actors of one process, as if it went to another. Raises NotSendable."""
+    if envelope[0] in (TELL, CAST):
+        return (envelope[0], *loads(dumps(envelope[1:], "a message")))
+    return (envelope[0], *loads(dumps(envelope[1:-1], "a message")), CopiedAnswer(envelope[-1]))

@@ -7,6 +7,7 @@ removes the node's files under its hands (logind does, at its user's last logout
 
 from __future__ import annotations
 
+import logging
 import threading
 from pathlib import Path
 
@@ -68,5 +69,5 @@ class Caretaker:
             janitor.close()
 
     def _complain(self, pool: str, text: str) -> None:
-        log.error("%s", f"pool {pool}: {text}" if pool else text, extra={"event": "pool_trouble"})
-        self._runtime.happened("pool_trouble", text, {"pool": pool})
+        said = f"pool {pool}: {text}" if pool else text
+        self._runtime.report(logging.ERROR, "pool_trouble", said, {"pool": pool})

@@ -7,6 +7,7 @@ hangs is taken for as large as it was.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ..errors import MissingCapability
 from ..memory import has, own_private_bytes
 from .footprint import anonymous_bytes, said_bytes
 from .limits import REARM, MemoryLimits
-from .runtime import ProcessRuntime, log
+from .runtime import ProcessRuntime
 from .signs import vitals_path
 
 _DOES = {"warn": "nothing is done about it", "shed": "it sheds load", "recycle": "it is recycled"}
@@ -88,6 +89,7 @@ class MemoryWatch:
 
     def _say(self, kind: str, text: str, worker: int, size: int, limit: int) -> None:
         fields: dict[str, Any] = {"worker": worker, "anonymous_bytes": size, "limit_bytes": limit}
-        if kind != "worker_memory_normal":
-            log.warning("%s", text, extra={"event": kind})
-        self._runtime.happened(kind, text, fields)
+        if kind == "worker_memory_normal":
+            self._runtime.happened(kind, text, fields)
+        else:
+            self._runtime.report(logging.WARNING, kind, text, fields)

@@ -35,10 +35,8 @@ from ..message import Crashed, WorkerDied
 from ..transport import (
     Board,
     Outlet,
-    dumps,
-    loads,
 )
-from .answers import CopiedAnswer, Order, OrderTaken, RemoteAsk
+from .answers import Order, OrderTaken, RemoteAsk, copied_envelope
 from .books import Books
 from .crash_report import crash_report
 from .facade import NodeFacade
@@ -246,6 +244,13 @@ class ProcessRuntime:
         else:
             self.tell_kernel(CONTROLLER_HOME, "event", kind, text, fields)
 
+    def report(
+        self, level: int, kind: str, text: str, fields: dict[str, Any], error: BaseException | None = None
+    ) -> None:
+        """Say what happened in the user's log, with the traceback of `error`, and tell the controller's listeners."""
+        log.log(level, "%s", text, exc_info=error, extra={"event": kind})
+        self.happened(kind, text, fields)
+
     def control(self, home: int, operation: str, *args: Any) -> Future[Any]:
         """Ask the kernel of `home` to do something; the answer is a future."""
         future: Future[Any] = Order(f"{operation} in worker {home}")
@@ -368,18 +373,13 @@ class ProcessRuntime:
 
     def crashed(self, cell: Cell, what: str, error: BaseException) -> None:
         """Report a crash to the user's log and to whoever listens to events."""
-        text, fields = crash_report(cell, what, error, self.process)
-        log.error("%s", text, exc_info=(type(error), error, error.__traceback__), extra={"event": "actor_crashed"})
-        self.happened("actor_crashed", text, fields)
+        self.report(logging.ERROR, "actor_crashed", *crash_report(cell, what, error, self.process), error)
         if self.on_crash is not None:
             self.on_crash(cell, what, error)
 
     def copy_envelope(self, envelope: tuple[Any, ...]) -> tuple[Any, ...]:
         """Pickle a message between actors of one process, as if it went to another (strict messages)."""
-        sink = envelope[-1] if envelope[0] not in (1, 2) else None
-        body = envelope[1:-1] if sink is not None else envelope[1:]
-        copied = loads(dumps(body, "a message"))
-        return (envelope[0], *copied, CopiedAnswer(sink)) if sink is not None else (envelope[0], *copied)
+        return copied_envelope(envelope)
 
     def close(self) -> None:
         """Let go of everything; references fail from now on."""

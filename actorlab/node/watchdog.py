@@ -102,9 +102,8 @@ class LoopWatch:
             f"{named} holds worker {kernel.home} for {seconds:.1f} s{where}: nobody else there gets on. "
             "Await or park instead of blocking, or say blocking = True"
         )
-        log.warning("%s", text, extra={"event": "handler_holds_loop"})
         fields = {"actor": actor, "address": show(address), "worker": kernel.home, "seconds": seconds, "where": where}
-        kernel.runtime.happened("handler_holds_loop", text, fields)
+        kernel.runtime.report(logging.WARNING, "handler_holds_loop", text, fields)
 
     def _cell_of_task(self) -> Cell | None:
         try:

@@ -40,8 +40,6 @@ from .plan import plan
 from .state import ChildCounts, ChildInfo, State, count_children, which_children
 from .supervisor_spec import Spec, Supervises
 
-log = logging.getLogger("actorlab")
-
 ORPHANS_S = 3.0
 """How long a supervisor that is started anew waits for its predecessor's children to give up their names."""
 
@@ -261,5 +259,4 @@ class SupervisorActor(Actor):
         self, level: int, kind: str, text: str, fields: dict[str, Any], error: BaseException | None = None
     ) -> None:
         """Tell the user's log, and whoever listens to the node's events."""
-        log.log(level, "%s", text, exc_info=error, extra={"event": kind})
-        self._mine().kernel.runtime.happened(kind, text, {"supervisor": self._label, **fields})
+        self._mine().kernel.runtime.report(level, kind, text, {"supervisor": self._label, **fields}, error)
