@@ -44,6 +44,7 @@ class Chaos:
         self._random = random.Random(seed)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="chaos", daemon=True)
+        self._killed: dict[int, int] = {}  # by worker, the pid of the process that we killed last
         self.kills = 0
 
     def __enter__(self) -> Chaos:
@@ -57,14 +58,18 @@ class Chaos:
         self._thread.join()
 
     def kill_one(self) -> bool:
-        """Kill a random worker now; False if there is none, or it was gone already."""
-        workers = list(self._workers())
+        """Kill a random worker now; False if there is none, or it was gone already.
+
+        Nobody is killed twice: on a busy machine it may take a while to die.
+        """
+        workers = [worker for worker in self._workers() if self._killed.get(worker.number) != worker.pid]
         if not workers:
             return False
         victim = self._random.choice(workers)
         if not (self._kill(victim) if has("pidfd") else self._kill_by_number(victim)):
             return False
         self.kills += 1
+        self._killed[victim.number] = victim.pid
         self._on_kill(victim)
         return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -47,6 +48,16 @@ def test_a_number_that_is_no_longer_a_workers_is_not_killed(sleeper):
     answers = iter([[Worker(1, sleeper.pid)], [Worker(1, os.getpid())]])
     assert not Chaos(lambda: next(answers), print).kill_one()
     assert sleeper.poll() is None
+
+
+def test_who_takes_long_to_die_is_not_killed_again(sleeper, monkeypatch):
+    chaos = Chaos(lambda: [Worker(1, sleeper.pid)], lambda worker: None)
+    with monkeypatch.context() as slow:
+        slow.setattr(signal, "pidfd_send_signal", lambda process, number: None)
+        slow.setattr(os, "kill", lambda pid, number: None)
+        assert chaos.kill_one()
+        assert not chaos.kill_one()
+    assert chaos.kills == 1
 
 
 def test_without_workers_nothing_is_killed():

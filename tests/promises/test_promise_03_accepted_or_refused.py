@@ -49,6 +49,7 @@ def test_a_refusal_says_why(node: al.Node, tmp_path: Path, eventually: Callable[
     full.tell("the one that fits")
     assert isinstance(refusal(sender_of(full), 1), al.MailboxFull)
     gate.touch()
+    eventually(lambda: full.load() == 0)
     assert full.call.all() == ["the one that fits"]
 
     dead = node.spawn(Recorder, placement=1)
