@@ -16,9 +16,8 @@ from typing import Any, Self
 from ..actor import ERROR, Actor, ActorRef, Future, request_with
 from ..errors import CallTimeout
 from ..supervision import child
+from .starting import Starting
 from .task_actor import StreamTaskActor, is_async
-
-START_TIMEOUT_S = 30.0
 
 
 class _Item:
@@ -70,8 +69,9 @@ class TaskStream:
             return 0
         return max(0, self._most - len(self._running) - len(self._idle))
 
-    def _specs(self, number: int) -> list[Any]:
-        return [child(StreamTaskActor, restart="temporary", shutdown=1.0) for _ in range(number)]
+    def _starting(self, number: int) -> Starting[list[ActorRef[Any]]]:
+        specs = [child(StreamTaskActor, restart="temporary", shutdown=1.0) for _ in range(number)]
+        return Starting(self._supervisor.request.start_children(specs))
 
     def _joined(self, refs: list[ActorRef[Any]]) -> None:
         for ref in refs:
@@ -147,8 +147,7 @@ class TaskStream:
             while not self._is_closed:
                 number = self._lacks()
                 if number:
-                    start = self._supervisor.within(START_TIMEOUT_S).call.start_children
-                    self._joined(start(self._specs(number)))
+                    self._joined(self._starting(number).get())
                 self._begin()
                 one = self._ready()
                 if one is not None:
@@ -169,7 +168,7 @@ class TaskStream:
             while not self._is_closed:
                 number = self._lacks()
                 if number:
-                    self._joined(await self._supervisor.request.start_children(self._specs(number)))
+                    self._joined(await self._starting(number))
                 self._begin()
                 one = self._ready()
                 if one is not None:

@@ -13,11 +13,10 @@ from typing import Any
 from ..actor import ERROR, Actor, ActorRef, Placement, request_with, running_actor
 from ..errors import SpecError
 from ..supervision import ChildSpec, DynamicSupervisor, child
+from .starting import Starting
 from .task import Task
 from .task_actor import QuietTaskActor, TaskActor, is_async
 from .task_stream import TaskStream
-
-START_TIMEOUT_S = 30.0
 
 
 class TaskSupervisor:
@@ -50,7 +49,7 @@ class TaskSupervisor:
         actor runs.
         """
         owner = _owner() if linked else None
-        ref = self.supervisor.within(START_TIMEOUT_S).call.start_child(_spec(linked, placement))
+        ref = Starting(self.supervisor.request.start_child(_spec(linked, placement))).get()
         return _begin(ref, owner, function, args, kwargs)
 
     async def arun(
@@ -63,7 +62,7 @@ class TaskSupervisor:
     ) -> Task:
         """`run` for async code."""
         owner = _owner() if linked else None
-        ref = await self.supervisor.request.start_child(_spec(linked, placement))
+        ref = await Starting(self.supervisor.request.start_child(_spec(linked, placement)))
         return _begin(ref, owner, function, args, kwargs)
 
     # -- many -------------------------------------------------------------------------------------------------------

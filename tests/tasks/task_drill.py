@@ -75,6 +75,9 @@ class Owner(al.Actor):
     def run_linked(self, supervisor: Any, function: Any, *args: Any) -> None:
         self.task = al.TaskSupervisor(supervisor).run(function, *args, linked=True)
 
+    def run_at(self, supervisor: Any, place: int) -> None:
+        self.task = al.TaskSupervisor(supervisor).run(double, 1, placement=place)
+
     def run_and_get(self, supervisor: Any, function: Any, *args: Any) -> Any:
         return al.TaskSupervisor(supervisor).run(function, *args).get(timeout=10)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 import task_drill as drill
 
 import actorlab as al
+from actorlab.supervision.crew import Crew
+from actorlab.testing import frozen
 
 pytestmark = pytest.mark.process
 
@@ -198,7 +201,57 @@ def test_bad_input_is_refused_with_its_place(tasks, use, error, says):
 
 
 def test_what_cannot_be_sent_is_said_so_and_no_task_is_left(tasks):
-    import threading
-
     with pytest.raises(al.NotSendable):
         tasks.run(drill.double, threading.Lock()).get(timeout=30)
+
+
+# -- who gives up while a task's actor is being started
+
+
+@pytest.fixture
+def begun(monkeypatch) -> threading.Event:
+    """Set once the supervisor waits for a child to start: from then on it goes on, whoever gives up."""
+    waits, wait = threading.Event(), Crew._await
+
+    def tell_and_wait(*args):
+        waits.set()
+        return wait(*args)
+
+    monkeypatch.setattr(Crew, "_await", tell_and_wait)
+    return waits
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        lambda tasks: tasks.arun(drill.double, 1, placement=1),
+        lambda tasks: anext(aiter(tasks.stream(drill.double, range(9), max_concurrency=4))),
+    ],
+    ids=["task", "stream"],
+)
+def test_what_is_given_up_while_its_actors_start_leaves_none(node, tasks, begun, start):
+    async def main():
+        with frozen(node, 1):
+            starting = asyncio.ensure_future(start(tasks))
+            await asyncio.sleep(0)
+            assert begun.wait(20)
+            starting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await starting
+
+    asyncio.run(main())
+    tasks.count()  # answered after the start
+    node.wait_idle()
+    assert not tasks.count()
+
+
+def test_an_owner_that_is_killed_while_its_task_starts_leaves_none(node, tasks, begun, eventually):
+    owner = node.spawn(drill.Owner, placement=2)
+    with frozen(node, 1):
+        owner.cast.run_at(tasks.supervisor, 1)
+        assert begun.wait(20)
+        owner.exit("kill")
+        eventually(lambda: not owner.is_alive())
+    tasks.count()
+    node.wait_idle()
+    assert not tasks.count()
