@@ -31,7 +31,7 @@ class WorkQueue(Actor):
         self._per_member = per_member
         self._attempts = attempts
         self._busy: dict[ActorRef[Any], int] = {}
-        self._waiting: deque[Future[None]] = deque()
+        self._waiting: deque[Future[ActorRef[Any]]] = deque()
         self._done = self._given_again = 0
 
     def on_start(self) -> None:
@@ -40,7 +40,7 @@ class WorkQueue(Actor):
 
     def on_receive(self, message: Any) -> None:
         if isinstance(message, (Joined, Left)):
-            self._wake()  # a new member has its hands free
+            self._hand_out()  # a new member has its hands free
 
     async def do(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Have some member do it; return its answer or raise its exception.
@@ -73,19 +73,32 @@ class WorkQueue(Actor):
 
     async def _free_member(self) -> ActorRef[Any]:
         """Wait until a member has its hands free, and take one of them."""
-        while True:
-            least = self._per_member
-            chosen: ActorRef[Any] | None = None
-            for ref in self._group.members():
-                busy = self._busy.get(ref, 0)
-                if busy < least and ref.is_alive():
-                    least, chosen = busy, ref
-            if chosen is not None:
-                self._busy[chosen] = least + 1
-                return chosen
-            gate: Future[None] = Future("a member with its hands free")
-            self._waiting.append(gate)
-            await gate
+        member = self._take()
+        if member is not None:
+            return member
+        gate: Future[ActorRef[Any]] = Future("a member with its hands free")
+        self._waiting.append(gate)
+        try:
+            return await gate
+        except BaseException:
+            # given up: a hand that has been given to it meanwhile is the next one's
+            if gate.state:
+                self._free(gate.get(timeout=0))
+            else:
+                self._waiting.remove(gate)
+            raise
+
+    def _take(self) -> ActorRef[Any] | None:
+        """Take a hand of the member that has most of them free; None if nobody has any."""
+        least = self._per_member
+        chosen: ActorRef[Any] | None = None
+        for ref in self._group.members():
+            busy = self._busy.get(ref, 0)
+            if busy < least and ref.is_alive():
+                least, chosen = busy, ref
+        if chosen is not None:
+            self._busy[chosen] = least + 1
+        return chosen
 
     def _free(self, member: ActorRef[Any]) -> None:
         left = self._busy[member] - 1
@@ -93,11 +106,12 @@ class WorkQueue(Actor):
             self._busy[member] = left
         else:
             del self._busy[member]
-        self._wake()
+        self._hand_out()
 
-    def _wake(self) -> None:
+    def _hand_out(self) -> None:
+        """Give whoever waits, the first first, what hands are free: a member that joins may have several."""
         while self._waiting:
-            gate = self._waiting.popleft()
-            if not gate.state:
-                gate.reply(None)
+            member = self._take()
+            if member is None:
                 return
+            self._waiting.popleft().reply(member)

@@ -46,3 +46,9 @@ class Member(al.Actor):
 
     def die(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class ManyHands(Member):
+    """Does several things at once."""
+
+    reentrant = True

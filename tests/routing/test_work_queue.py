@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from routing_drill import Member
+from routing_drill import ManyHands, Member
 
 import actorlab as al
 
@@ -74,6 +76,57 @@ def test_a_member_has_no_more_than_its_share_and_a_new_one_helps(queue, team, tm
     for gate in gates:
         gate.touch()
     assert al.gather(*answers).get(timeout=30) == [str(gate) for gate in gates]
+
+
+def test_a_member_that_joins_is_given_all_that_it_has_hands_for(node, tmp_path, eventually):
+    queue = node.spawn(al.WorkQueue, "late", placement=1, per_member=2)
+    gates = [tmp_path / str(n) for n in range(3)]
+    answers = [queue.request.do("hold", str(gate)) for gate in gates]
+    eventually(lambda: queue.call.statistics()["waiting"] == 3)
+    member = node.spawn(ManyHands, placement=2)
+    node.group("late").join(member)
+    for gate in gates[:2]:
+        eventually(Path(f"{gate}.held").exists)
+    assert queue.call.statistics()["waiting"] == 1
+    for gate in gates:
+        gate.touch()
+    assert al.gather(*answers).get(timeout=30) == [str(gate) for gate in gates]
+    queue.stop()
+    member.stop()
+
+
+def test_a_hand_that_is_given_to_who_gives_up_at_that_moment_goes_to_the_next():
+    """As in a subclass that puts `do` under a timeout: it strikes after the hand was given, before that is seen."""
+    answers = []
+
+    class Hands:
+        request = property(lambda self: self)
+
+        def is_alive(self):
+            return True
+
+        def take(self, item):
+            answers.append(al.Future(item))
+            return answers[-1]
+
+    async def main():
+        queue = al.WorkQueue("hands")
+        members = [Hands()]
+        queue._group = SimpleNamespace(members=lambda: members)
+        first, second, third = (asyncio.ensure_future(queue.do("take", n)) for n in "abc")
+        await asyncio.sleep(0)
+        answers[0].reply("done")
+        assert await first == "done"
+        second.cancel()
+        async with asyncio.timeout(20):
+            while len(answers) < 2:
+                await asyncio.sleep(0)
+        answers[1].reply("done")
+        assert await third == "done"
+        with pytest.raises(asyncio.CancelledError):
+            await second
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(("key", "value"), [("per_member", 0), ("attempts", "many")])
