@@ -47,54 +47,44 @@ class Router(Generic[A]):
             raise SpecError("router.by", f"must be one of {', '.join(RULES)}, not {by!r}")
         self.group = group
         self.by = by
-        self._version = -1
-        self._refs: list[ActorRef[A]] = []
-        self._sends: dict[str, list[Callable[..., Any]]] = {}
-        self._ring: Ring | None = None
-        self._loads: list[Callable[[], int]] = []
-        self._places: dict[Any, int] = {}  # of keys that were asked for
+        self._roster: _Roster[A] = _Roster(-1, [], by)
         self._turn = -1
 
     @property
     def members(self) -> list[ActorRef[A]]:
         """The members as of now, in the order in which they joined."""
-        self._look()
-        return list(self._refs)
+        return list(self._look().refs)
 
     def __len__(self) -> int:
-        self._look()
-        return len(self._refs)
+        return len(self._look().refs)
 
-    def _look(self) -> None:
-        """See whether members have come or gone. No message is sent."""
+    def _look(self) -> _Roster[A]:
+        """Return the members, after a look whether some have come or gone. No message is sent."""
+        roster = self._roster
         version = self.group.version
-        if version != self._version:
-            self._refs = self.group.members()
-            self._sends = {}
-            self._loads = [ref.runtime.table(ref.home).load_reader(ref.address) for ref in self._refs]
-            self._places = {}
-            self._ring = Ring([ref.address for ref in self._refs]) if self.by == "consistent_hash" else None
-            self._version = version
+        if version != roster.version:
+            roster = self._roster = _Roster(version, self.group.members(), self.by)
+        return roster
 
-    def _index(self, key: Any) -> int:
-        number = len(self._refs)
+    def _index(self, roster: _Roster[A], key: Any) -> int:
+        number = len(roster.refs)
         if not number:
             raise NothingFound(f"a router to the group {self.group.name!r}", "its members: it has none; have some join")
-        if self._ring is not None:
+        if roster.ring is not None:
             if key is None:
                 raise ValueError("a router by consistent_hash needs a key: write router.at(key).cast.method(…)")
-            place = self._places.get(key)
+            place = roster.places.get(key)
             if place is None:
-                place = self._ring.at(key)
-                if len(self._places) >= KEPT_KEYS:
-                    self._places.clear()
-                self._places[key] = place
+                place = roster.ring.at(key)
+                if len(roster.places) >= KEPT_KEYS:
+                    roster.places.clear()
+                roster.places[key] = place
             return place
         if self.by == "random":
             return _random(number)
         self._turn = turn = self._turn + 1
         if self.by == "least_loaded":
-            return least_loaded(self._loads, number, turn, _random)
+            return least_loaded(roster.loads, number, turn, _random)
         return turn % number
 
     def at(self, key: Any = None) -> ActorRef[A]:
@@ -102,8 +92,8 @@ class Router(Generic[A]):
 
         Raises NothingFound for a group without members, ValueError where a key is needed, TypeError for what is none.
         """
-        self._look()
-        return self._refs[self._index(key)]
+        roster = self._look()
+        return roster.refs[self._index(roster, key)]
 
     def __getattr__(self, name: str) -> Any:
         # built when first used and then found by ordinary look-up
@@ -133,17 +123,17 @@ class Router(Generic[A]):
 
     def ask_all(self, method: str, *args: Any, keep_errors: bool = False, **kwargs: Any) -> Future[list[Any]]:
         """Call every member; return a future of all answers, in the order of `members` (see `al.gather`)."""
-        self._look()
-        return gather(*(getattr(ref.request, method)(*args, **kwargs) for ref in self._refs), keep_errors=keep_errors)
+        refs = self._look().refs
+        return gather(*(getattr(ref.request, method)(*args, **kwargs) for ref in refs), keep_errors=keep_errors)
 
     def first(self, method: str, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call every member; return a future of the first answer. The others are taken back, if they have not begun.
 
         An error counts only when all have failed: then the last one's. The deadline is yours: `.get(timeout=…)`.
         """
-        self._look()
-        self._index("") if self._ring is not None else self._index(None)
-        return First(method, [getattr(ref.request, method)(*args, **kwargs) for ref in self._refs])
+        roster = self._look()
+        self._index(roster, "" if roster.ring is not None else None)
+        return First(method, [getattr(ref.request, method)(*args, **kwargs) for ref in roster.refs])
 
     # -- passing over who is not there ----------------------------------------------------------------------------
 
@@ -151,11 +141,11 @@ class Router(Generic[A]):
         """Return what sends to one member after another until one takes it: the way when the first one does not."""
 
         def send(*args: Any, **kwargs: Any) -> Any:
-            self._look()
-            start = self._index(None)
-            number = len(self._refs)
+            roster = self._look()
+            start = self._index(roster, None)
+            number = len(roster.refs)
             for step in range(number):
-                ref = self._refs[(start + step) % number]
+                ref = roster.refs[(start + step) % number]
                 try:
                     way = getattr(ref, how)
                     return (way if name is None else getattr(way, name))(*args, **kwargs)
@@ -166,11 +156,28 @@ class Router(Generic[A]):
 
         return send
 
+
+class _Roster(Generic[A]):
+    """The members as of one version of the group, and what is made of them.
+
+    Replaced as a whole: threads share a router, and one that has chosen keeps to the members that it chose among.
+    """
+
+    __slots__ = ("_sends", "loads", "places", "refs", "ring", "version")
+
+    def __init__(self, version: int, refs: list[ActorRef[A]], by: Rule) -> None:
+        self.version = version
+        self.refs = refs
+        self.loads = [ref.runtime.table(ref.home).load_reader(ref.address) for ref in refs]
+        self.ring = Ring([ref.address for ref in refs]) if by == "consistent_hash" else None
+        self.places: dict[Any, int] = {}  # of keys that were asked for
+        self._sends: dict[str, list[Callable[..., Any]]] = {}
+
     def senders(self, name: str) -> list[Callable[..., Any]]:
         """Return the members' `cast` methods of that name; kept until a member comes or goes."""
         sends = self._sends.get(name)
         if sends is None:
-            sends = self._sends[name] = [getattr(ref.cast, name) for ref in self._refs]
+            sends = self._sends[name] = [getattr(ref.cast, name) for ref in self.refs]
         return sends
 
 
@@ -187,16 +194,17 @@ class _Casts:
             raise AttributeError(f"{name!r} is private: public methods can be called")
         router = self._router
         again = router.sending("cast", name)
-        look, senders, index = router._look, router.senders, router._index
+        look, index = router._look, router._index
         if router.by == "round_robin":
-            group, turn, sends, version = router.group, -1, senders(name), -1
+            group, turn = router.group, -1
+            known: tuple[int, list[Callable[..., Any]]] = (-1, [])
 
             def send(*args: Any, **kwargs: Any) -> None:
-                nonlocal turn, sends, version
-                now = group.version
-                if now != version:
-                    look()
-                    sends, version = senders(name), now
+                nonlocal turn, known
+                version, sends = known
+                if group.version != version:
+                    roster = look()
+                    version, sends = known = roster.version, roster.senders(name)
                 turn += 1
                 try:
                     sends[turn % len(sends)](*args, **kwargs)
@@ -208,9 +216,9 @@ class _Casts:
         else:
 
             def send(*args: Any, **kwargs: Any) -> None:
-                look()
+                roster = look()
                 try:
-                    senders(name)[index(None)](*args, **kwargs)
+                    roster.senders(name)[index(roster, None)](*args, **kwargs)
                 except CallError as error:
                     if error.delivery != "never":
                         raise

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from routing_drill import Member
@@ -185,3 +188,46 @@ def test_bad_input_is_refused_with_its_place_and_remedy(node, team):
         team.resize(-1)
     with pytest.raises(al.NameTaken):
         al.Team(node, Member, name=team.name, size=1)
+
+
+# -- threads that share a router
+
+
+class Standing:
+    """A member that stands in: who takes up its `cast` may be held there, before it has anything of it."""
+
+    address = home = 1
+
+    def __init__(self, held: threading.Event | None = None) -> None:
+        self.got: list[str] = []
+        self.taken_up = threading.Event()
+        self._held = held
+
+    @property
+    def runtime(self) -> Any:
+        return SimpleNamespace(table=lambda home: SimpleNamespace(load_reader=lambda address: lambda: 0))
+
+    @property
+    def cast(self) -> Any:
+        if self._held is not None:
+            self.taken_up.set()
+            assert self._held.wait(20)
+        return SimpleNamespace(take=self.got.append)
+
+
+@pytest.mark.parametrize("by", ["random", "least_loaded", "round_robin"])
+def test_a_thread_that_was_overtaken_by_a_change_leaves_nobody_the_old_members(by):
+    """It asks the old members for their methods while another thread sees the new ones: it must not keep the old."""
+    release = threading.Event()
+    old, new = Standing(release), Standing()
+    group = SimpleNamespace(name="g", version=1, members=lambda: [old])
+    router: Any = al.Router(group, by)  # type: ignore[arg-type]
+    overtaken = threading.Thread(target=lambda: router.cast.take("first"), daemon=True)
+    overtaken.start()
+    assert old.taken_up.wait(20)
+    group.version, group.members = 2, lambda: [new]
+    router.at()  # another thread looks
+    release.set()
+    overtaken.join(20)
+    router.cast.take("second")
+    assert new.got == ["second"]
