@@ -156,12 +156,13 @@ class ActorExecutor(Executor):
             except ActorDied as error:
                 # never: it was down when we sent; else the worker or the task itself ended it
                 again = task.tries <= self._retries + (error.delivery == "never")
-                self._free(runner)
                 if again:
+                    # in line before its actor is free: with neither a task nor one in hand a shutdown would end it all
                     with self._lock:
                         self._tasks.appendleft(task)
                     self._wait_for(runner)
-                else:
+                self._free(runner)
+                if not again:
                     task.future.set_exception(error)
             except BaseException as error:
                 self._free(runner)

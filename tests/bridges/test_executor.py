@@ -133,3 +133,17 @@ def test_bounds_that_make_no_sense_are_refused(node: al.Node) -> None:
 def test_it_works_on_an_embedded_node() -> None:
     with al.Node(workers=0) as node, al.ActorExecutor(node, max_workers=3) as executor:
         assert list(executor.map(square, range(30))) == [n * n for n in range(30)]
+
+
+def test_a_shutdown_between_a_tasks_death_and_its_next_try_waits_for_that(node: al.Node, tmp_path: Path) -> None:
+    executor = al.ActorExecutor(node, 1, retries=1)
+    free = executor._free
+
+    def free_and_shut_down(runner: al.ActorRef) -> None:
+        free(runner)
+        executor.shutdown(wait=False)
+
+    executor._free = free_and_shut_down  # type: ignore[method-assign]
+    assert executor.submit(die_once, str(tmp_path / "died")).result(20) == "alive"
+    executor.shutdown()
+    node.wait_idle()
