@@ -17,6 +17,7 @@ import inspect
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from autogen_core import (
@@ -111,13 +112,13 @@ class HostedRuntime:
     ) -> None:
         """Send to every hosted agent that subscribes to the topic, but not to the sender."""
         number = message_id or str(uuid.uuid4())
-        for roster in (_topic(topic_id.type), _ANY_TOPIC):
-            for host in self._node.group(roster).members():
-                try:
-                    await host.send(Publication(message, sender, topic_id, number))
-                except CallError as error:
-                    if error.delivery != "never":
-                        raise
+        rosters = (self._node.group(roster).members() for roster in (_topic(topic_id.type), _ANY_TOPIC))
+        for host in dict.fromkeys(chain.from_iterable(rosters)):  # one may be in both, and hears of it once
+            try:
+                await host.send(Publication(message, sender, topic_id, number))
+            except CallError as error:
+                if error.delivery != "never":
+                    raise
 
     async def get(
         self, id_or_type: AgentId | AgentType | str, /, key: str = "default", *, lazy: bool = True

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from autogen_core import AgentId, CancellationToken, TopicId
+from autogen_core import AgentId, CancellationToken, TopicId, TypePrefixSubscription
 from autogen_drill import Editor, News, Question, Where, Writer, make_writer
 
 import actorlab as al
@@ -66,6 +66,15 @@ def test_what_is_published_reaches_the_agents_whose_subscriptions_map_it_to_them
     asyncio.run(runtime.publish_message(News("d"), TopicId("news", "second")))
     eventually(lambda: ask(node, AgentId("writer", "second"), Question("heard?")) == "a,d")
     assert ask(node, WRITER, Question("heard?")) == ""
+
+
+def test_an_agent_that_two_subscriptions_match_hears_of_it_once(node: al.Node) -> None:
+    by_prefix = TypePrefixSubscription("ne", "writer")
+    tree = al.Supervisor(children=[al.child(AgentHost, Writer, "writer", key="both", subscriptions=(by_prefix,))])
+    node.start(tree)
+    asyncio.run(HostedRuntime(node).publish_message(News("a"), TopicId("news", "both")))
+    node.wait_idle()
+    assert ask(node, AgentId("writer", "both"), Question("heard?")) == "a"
 
 
 def test_an_agent_that_crashes_or_loses_its_worker_is_restarted(node: al.Node, eventually: Eventually) -> None:
