@@ -2,7 +2,8 @@
 
 Edge (files, a signal, a thread); both sides of it. `actorlab reload` writes its wish into the node's own directory
 (0700) and sends SIGHUP; the node's process does it in a thread of its own, whatever its job is busy with, and writes
-the answer there. A wish is a file that appears whole; a SIGHUP without one is a terminal that hangs up.
+the answer there. A wish is a file of its own that appears whole, and whoever unlinks it decides whether it is done; a
+SIGHUP without one is a terminal that hangs up.
 """
 
 from __future__ import annotations
@@ -50,13 +51,12 @@ def ask_reload(
     if not _hears_hangup(pid, Path(directory)):
         raise StartError("a reload", f"process {pid} has ended, or was not started by actorlab run: nothing was asked")
     where, number = Path(directory), os.urandom(4).hex()
-    answer = where / f"{ANSWER}.{number}"
-    wish = {"number": number, "files": [os.path.abspath(file) for file in files], "dry_run": dry_run}
-    write_whole(where / WISH, wish)
+    answer, wish = where / f"{ANSWER}.{number}", where / f"{WISH}.{number}"
+    write_whole(wish, {"files": [os.path.abspath(file) for file in files], "dry_run": dry_run})
     try:
         os.kill(pid, signal.SIGHUP)
     except ProcessLookupError:
-        (where / WISH).unlink(missing_ok=True)
+        wish.unlink(missing_ok=True)
         raise StartError("a reload", f"process {pid} has ended") from None
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
@@ -71,7 +71,7 @@ def ask_reload(
         return Answer(
             tuple(found["files"]), found["dry_run"], tuple(found["done"]), tuple(found["later"]), found["error"]
         )
-    (where / WISH).unlink(missing_ok=True)
+    wish.unlink(missing_ok=True)
     raise StartError("a reload", f"process {pid} gave no answer within {timeout_s:g} s")
 
 
@@ -92,13 +92,29 @@ def _hears_hangup(pid: int, where: Path) -> bool:
     return bool(int(caught.split()[1], 16) >> (signal.SIGHUP - 1) & 1)
 
 
+def _wishes(directory: Path | None) -> list[Path]:
+    """Return the wishes that lie in a node's directory, the oldest first."""
+    found = [] if directory is None else directory.glob(f"{WISH}.{'[0-9a-f]' * 8}")
+    return sorted(found, key=_written_ns)
+
+
+def _written_ns(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0  # taken back meanwhile
+
+
 class Reloader:
     """The node's side: a thread that waits for wishes."""
 
     def __init__(
-        self, node: Any, config: Config, load: Callable[..., Config] | None, report: Callable[[Answer], None]
+        self, node: Any, config: Config, load: Callable[..., Config] | None, report: Callable[[Answer | None], None]
     ) -> None:
-        """Serve `node`, which runs `config`; `load` reads files as at the start. SIGHUP is heard already."""
+        """Serve `node`, which runs `config`; `load` reads files as at the start. SIGHUP is heard already.
+
+        `report` is told each answer; None when a wish was taken back before it was begun.
+        """
         from .memory import has
 
         if not has("proc") and node.directory is not None:
@@ -113,9 +129,11 @@ class Reloader:
         self._thread.start()
 
     def is_wanted(self) -> bool:
-        """Whether a wish lies there; then it is being seen to. For the signal's handler."""
-        if self._load is None or self._node.directory is None or not (Path(self._node.directory) / WISH).exists():
-            return False
+        """Whether a wish lies there that can be done."""
+        return self._load is not None and bool(_wishes(self._node.directory))
+
+    def begin(self) -> bool:
+        """See to the wishes that lie there, in the thread that does; return True. For the signal's handler."""
         self._wanted.set()
         return True
 
@@ -131,22 +149,25 @@ class Reloader:
             self._wanted.clear()
             if self._over:
                 return
-            self._answer(Path(self._node.directory))
+            # the handler has announced a reload, so one has to be reported
+            if not sum([self._answer(wish) for wish in _wishes(self._node.directory)]):
+                self._report(None)
 
-    def _answer(self, where: Path) -> None:
+    def _answer(self, file: Path) -> bool:
         from .node import write_whole
 
         try:
-            wish = json.loads((where / WISH).read_text("utf-8"))
-            (where / WISH).unlink(missing_ok=True)
+            wish = json.loads(file.read_text("utf-8"))
+            file.unlink()
         except (OSError, ValueError):
-            return
+            return False
         answer = self.reload(wish["files"] or self._config.files, dry_run=wish["dry_run"])
         self._report(answer)
         try:
-            write_whole(where / f"{ANSWER}.{wish['number']}", asdict(answer))
+            write_whole(file.with_name(ANSWER + file.suffix), asdict(answer))
         except OSError:
             pass  # the node ends; who asked sees that
+        return True
 
     def reload(self, files: Sequence[str], *, dry_run: bool) -> Answer:
         """Do it. A file with a problem, or a child that does not start, leaves everything as it was."""
@@ -160,6 +181,8 @@ class Reloader:
                 done = self._node.amend(new.tree, dry_run=dry_run)
         except ActorlabError as error:
             return Answer(tuple(files), dry_run, error=str(error))
+        except Exception as error:  # of a module that the files name: it must not end the thread, or nobody is answered
+            return Answer(tuple(files), dry_run, error=f"{type(error).__name__}: {error}")
         later = tuple(_options_that_differ(self._config, new))
         if not dry_run:
             self._config = replace(new, node=self._config.node, job=self._config.job)

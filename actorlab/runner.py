@@ -83,9 +83,11 @@ def run(
         try:
             with node:
                 reloader = Reloader(node, config, load, partial(_reloaded, console, manager, node))
-                signals.reload = lambda: reloader.is_wanted() and manager.reloading()
+                # the announcement first: the thread may be done, and have said so, before this one goes on
+                signals.reload = lambda: reloader.is_wanted() and manager.reloading() and reloader.begin()
                 try:
                     manager.ready(f"node {node.name} runs", node.is_well)
+                    signals.decide()
                     if config.job is not None:
                         return int(config.job.function(node, {**config.job.options, **options}, console) or 0)
                     console.note(f"node {node.name} runs; Ctrl-C stops it in order, a second one at once")
@@ -94,9 +96,7 @@ def run(
                     console.note("stopping; once more stops at once", "warning")
                     return 128 + _signal_of(interrupt) if config.job is not None else 0
                 finally:
-                    manager.stopping()
-                    reloader.close()
-                    _stop(node, console)
+                    _stop(node, console, manager.stopping, reloader.close)
         except KeyboardInterrupt as interrupt:  # while it started, or while it was left
             return 128 + _signal_of(interrupt)
 
@@ -108,8 +108,10 @@ def _ended(why: str | None, console: Console) -> int:
     return 1
 
 
-def _stop(node: RunningNode, console: Console) -> None:
+def _stop(node: RunningNode, console: Console, *before: Callable[[], None]) -> None:
     try:
+        for step in before:
+            step()
         node.stop()
     except KeyboardInterrupt:
         # from here on there is nothing left that a third one could ask for
@@ -123,23 +125,37 @@ def _signal_of(interrupt: KeyboardInterrupt) -> int:
     return int(interrupt.args[0]) if interrupt.args else signal.SIGINT
 
 
-def _reloaded(console: Console, manager: ServiceManager, node: RunningNode, answer: Answer) -> None:
+def _reloaded(console: Console, manager: ServiceManager, node: RunningNode, answer: Answer | None) -> None:
     """Say what a reload did, here and to the service manager."""
-    what = "would be done" if answer.dry_run else "reloaded"
-    if answer.error is not None:
-        console.note(f"reload failed: {answer.error}", "error")
-    else:
-        console.note(f"{what}: {'; '.join(answer.done) or 'nothing has changed'}")
-    for option in answer.later:
-        console.note(f"needs a new start: {option}", "warning")
+    if answer is not None:
+        what = "would be done" if answer.dry_run else "reloaded"
+        if answer.error is not None:
+            console.note(f"reload failed: {answer.error}", "error")
+        else:
+            console.note(f"{what}: {'; '.join(answer.done) or 'nothing has changed'}")
+        for option in answer.later:
+            console.note(f"needs a new start: {option}", "warning")
     manager.ready(f"node {node.name} runs", node.is_well)
 
 
 @dataclass(slots=True)
 class _Signals:
-    """What a SIGHUP means: a wish to reload, if there is one, or else the end."""
+    """What a SIGHUP means: a wish to reload, if there is one, or else the end. While the node starts it is kept."""
 
-    reload: Callable[[], bool] = lambda: False
+    reload: Callable[[], bool] | None = None
+    kept: bool = False
+
+    def hang_up(self) -> None:
+        """A SIGHUP has come. Raises Interrupted if it is the end."""
+        if self.reload is None:
+            self.kept = True
+        elif not self.reload():
+            raise Interrupted(signal.SIGHUP)
+
+    def decide(self) -> None:
+        """See to the one that was kept, if there is one."""
+        if self.kept:
+            self.hang_up()
 
 
 @contextmanager
@@ -148,8 +164,9 @@ def _signals_as_interrupts() -> Iterator[_Signals]:
     signals = _Signals()
 
     def raise_interrupted(number: int, frame: FrameType | None) -> None:
-        if number != signal.SIGHUP or not signals.reload():
+        if number != signal.SIGHUP:
             raise Interrupted(number)
+        signals.hang_up()
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, raise_interrupted) for number in numbers]
