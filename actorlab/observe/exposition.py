@@ -8,6 +8,7 @@ class's tally) is shown as it was.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ class Accountant:
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
+        self._looks = threading.Lock()  # a server answers each scrape in a thread
         self._seen: dict[tuple[str, ...], float] = {}
 
     def describe(self) -> Iterator[Metric]:
@@ -37,7 +39,8 @@ class Accountant:
     def collect(self) -> Iterator[Metric]:
         """Look, and yield the metrics. Once the node is over, `actorlab_up` is 0 and all there is."""
         try:
-            seen = self._observer.look()
+            with self._looks:
+                seen = self._observer.look()
         except StartError:
             yield self._gauge("up", "Whether the node runs.", (), [((), 0)])
             return
