@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
-from ..errors import StartError
+from ..errors import ActorlabError, StartError
 from ..memory import has, read_usage
 from ..node import base_directory, has_controller, node_directories, node_identity, open_view, sentry_of
 from ..registry import open_reader, split
@@ -73,13 +73,16 @@ class Observer:
         now = time.monotonic()
         if self._last is not None and not dear and not self._cheap.is_due(now):
             return self._last
+        try:
+            return self._look(now, dear)
+        except FileNotFoundError:
+            # at any moment of a look; what else keeps us from looking says nothing about the node
+            raise StartError(str(self.directory), "its node is over: the directory is gone") from None
+
+    def _look(self, now: float, dear: bool) -> Snapshot:
         started = time.thread_time()
         reading = self._reading
-        try:
-            board = BoardImage(self.directory)
-        except OSError:
-            raise StartError(str(self.directory), "its node is over: the directory is gone") from None
-        reading.board = board
+        board = reading.board = BoardImage(self.directory)
         reading.members = members(self.directory, self._who.pid, board)
         if dear or self._dear.is_due(now):
             self._last_dear_s = self._timed(self._dear, now, self._read_memory)
@@ -141,7 +144,6 @@ class Observer:
 
     def _read_tree(self) -> None:
         """Names and trees are read through mappings, which are gone again before memory is looked at."""
-        reading = self._reading
         tree: tuple[TreeRow, ...] = ()
         names: Mapping[int, str] = {}
         try:
@@ -150,11 +152,14 @@ class Observer:
                 names = {entry.address: split(entry.name).name for entry in registry.items()}
             finally:
                 registry.close()
+        except (OSError, ActorlabError):
+            pass  # its files go, or it is of a backend whose code is not here
+        try:
             with open_view(self.directory) as view:
                 tree = tuple(view.tree())
-        except (OSError, StartError):
+        except (OSError, ActorlabError):
             pass  # the controller is dead, or dying
-        reading.names, reading.tree = names, tree
+        self._reading.names, self._reading.tree = names, tree
 
     def _read_cheap(self) -> None:
         reading = self._reading
