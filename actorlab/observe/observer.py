@@ -9,6 +9,7 @@ single look reads everything.
 from __future__ import annotations
 
 import os
+import struct
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -181,8 +182,8 @@ class Observer:
                     tallies[int(rest)] = view_tally(read_at(self.directory / entry, 0))
                 elif kind == "lane":
                     lanes.append(read_lane(self.directory / entry))
-            except (OSError, ValueError):
-                continue  # gone since it was listed, or half made
+            except (OSError, ValueError, struct.error):
+                continue  # gone since it was listed, half made, or overwritten while it was copied
         assert reading.board is not None
         epochs = reading.board
         reading.vitals = {slot: page for slot, page in vitals.items() if page.epoch == epochs.u32(slot, EPOCH)}

@@ -11,9 +11,20 @@ from typing import Any
 import pytest
 
 import actorlab as al
+from actorlab.actor import CALL
 from actorlab.errors import StartError
 from actorlab.observe import observer as looking
+from actorlab.observe.board import read_at
 from actorlab.testing import few_descriptors
+from actorlab.transport import (
+    LANE_BLOCKS,
+    LANE_HEADER,
+    LANE_IS_MESSAGE,
+    LANE_TAIL,
+    RING_AT,
+    SPILLED,
+    LaneLayout,
+)
 
 pytestmark = pytest.mark.process
 
@@ -65,6 +76,21 @@ def test_names_of_a_backend_whose_code_is_not_here_are_left_out_and_all_else_is_
     look = looking.Observer(copy).look()
     assert look.totals.actors > 0
     assert {row.name for row in look.actors} == {""}
+
+
+def test_a_lane_whose_block_is_written_anew_while_it_is_copied_spoils_no_look(copy: Path) -> None:
+    """The copy has a new message's flags, which say that its payload is a token, and the length of the one before."""
+    lane = next(copy.glob("lane.*"))
+    words = memoryview(read_at(lane, 0, RING_AT)).cast("Q")
+    layout = LaneLayout(words[LANE_BLOCKS])
+    with open(lane, "r+b") as file:
+        file.seek(LANE_TAIL * 8)
+        file.write((99).to_bytes(8, "little"))
+        file.seek(layout.status)
+        file.write(bytes([LANE_IS_MESSAGE.index(1)]))
+        file.seek(layout.data)
+        file.write(LANE_HEADER.pack(1, 1, 0, CALL, SPILLED, 0, 5))
+    assert looking.Observer(copy).look().totals.actors > 0
 
 
 def test_an_observer_without_descriptors_does_not_say_that_the_node_is_over(node: al.Node) -> None:
