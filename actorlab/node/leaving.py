@@ -109,7 +109,7 @@ class _Leave:
             letters.tell_numbers()
         if outlet is not None:
             outlet.flush()
-        return outlet is None or not outlet.outbox
+        return outlet is None or not outlet.waiting
 
     def _shut_down(self, cells: list[Cell], grace: float | str) -> None:
         """End those who cannot move, keeping their places and queues. Parks."""

@@ -8,6 +8,8 @@ import threading
 from typing import Any, ClassVar
 
 import actorlab as al
+from actorlab.actor import REPLY
+from actorlab.transport import MAX_PAYLOAD_BYTES
 
 
 def begin_recycling(node: al.Node, number: int, drain: bool = False) -> al.Future[int]:
@@ -204,3 +206,12 @@ class Urgent(Counter):
     def add(self, k: int = 1) -> int:
         self.seen.append(f"add {k}")
         return super().add(k)
+
+
+class Overflowing(Counter):
+    """Answers to nobody, until its lane had no room for some of them."""
+
+    def overflow(self) -> None:
+        outlet: Any = self.ref.runtime.outlet
+        while not outlet.outbox:
+            outlet.post(0, 0, 0, REPLY, 0, bytes(MAX_PAYLOAD_BYTES))

@@ -16,6 +16,7 @@ from moving_actors import (
     KeepingAsync,
     KeepingInThread,
     Locked,
+    Overflowing,
     Selfish,
     Stasher,
     Unwilling,
@@ -81,6 +82,12 @@ def test_an_actor_is_the_same_in_the_fresh_process(node: al.Node, heard: list[Ev
     node.recycle_worker(1)
     assert ref.call.add(1) == 8
     assert not node.dead_letters.counts and "worker_died" not in kinds(heard)
+
+
+def test_a_worker_whose_answers_had_once_no_room_is_recycled_like_any_other(node: al.Node) -> None:
+    ref = node.spawn(Overflowing, 1, placement=1)
+    ref.call.overflow()
+    assert node.recycle_worker(1) == ref.call.pid()
 
 
 def test_what_an_actor_says_of_itself_its_node_and_its_timers_holds_there(node: al.Node) -> None:
