@@ -14,7 +14,16 @@ import pytest
 
 from actorlab.errors import SegmentCorrupt, SharedMemoryFull
 from actorlab.memory import Segment
-from actorlab.transport import MAX_PAYLOAD_BYTES, LaneReader, LaneView, LaneWriter, create_lane, span_of
+from actorlab.transport import (
+    MAX_PAYLOAD_BYTES,
+    LaneReader,
+    LaneView,
+    LaneWriter,
+    arm_crashpoints,
+    create_lane,
+    lane_writer,
+    span_of,
+)
 
 BLOCKS = 64
 
@@ -283,6 +292,47 @@ def test_a_send_from_a_signal_handler_inside_a_send_is_refused_not_stuck(lane):
         assert writer.try_send(1, 1, 0, 0, Payload(b"outer"), Noisy()) >= 0
         assert inner == [(-1, -1)]
         assert [record[0] for record in reader.drain()] == [1]
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda writer: writer.try_send(1, 100, 0, 0, b"outer"),
+        lambda writer: writer.try_send(1, 100, 0, 0, b"o" * 300),
+        lambda writer: writer.want_room(),
+        lambda writer: writer.is_crowded(),
+    ],
+    ids=["a send", "a send of several blocks", "a look for room", "a look at how much is free"],
+)
+def test_what_is_sent_while_a_look_for_free_blocks_is_interrupted_costs_no_message(ends, look):
+    """A signal handler, or a finalizer, may send in the middle of it: it is refused, or what it sent stands."""
+    writer, reader = ends
+    for _ in range(2):
+        writer.try_send(1, 0, 0, 0, bytes(10 * 256 - 32))
+    corr = 0
+    while writer.try_send(1, corr + 1, 0, 0, b"mail") >= 0:
+        corr += 1
+    for record in reader.drain(2):
+        reader.free(record[4])
+    reader.drain()
+    interrupts, accepted = [], []
+
+    def interrupt(label):
+        if label == "reclaim.done" and not interrupts:
+            interrupts.append(label)
+            accepted.extend(corr for corr in range(1000, 1020) if writer.try_send(1, corr, 0, 0, b"inner") >= 0)
+
+    undo = arm_crashpoints(lane_writer, interrupt)
+    try:
+        outcome = look(writer)
+    finally:
+        undo()
+    assert interrupts
+    if type(outcome) is int and outcome >= 0:
+        accepted.append(100)
+    assert [record[1] for record in reader.drain()] == accepted
+    assert {record[1] for record in reader.survivors()} == {*range(1, corr + 1), *accepted}
+    assert writer.try_send(1, 2000, 0, 0, b"the lane is not busy") >= 0 or not writer.want_room()
 
 
 def test_statistics_add_up_and_anyone_may_read_them(ends, lane):
