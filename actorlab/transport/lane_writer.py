@@ -158,11 +158,11 @@ class LaneWriter(LaneEnd):
             self._sent_bytes += length
             self._free = []  # the list may hold blocks of this run; what is left of it is found again
             self._release()
+            if not self._news[self._news_at]:
+                self._wake()
         except BaseException:
             self.abandon(sink)
             raise
-        if not self._news[self._news_at]:
-            self._wake()
         return block
 
     def want_room(self, length: int = 0) -> bool:
@@ -303,6 +303,7 @@ class LaneWriter(LaneEnd):
         """Undo a send that an exception cut short (bad arguments, Ctrl-C): it was published whole, or never was.
 
         The lock may or may not be ours when an interrupt comes, so take it (once more) and give back whatever we had.
+        If it was published, nobody else would tell the receiver of it: one look too many costs less.
         """
         with self._lock:
             self._recover()
@@ -320,6 +321,7 @@ class LaneWriter(LaneEnd):
             self._release()
         except RuntimeError:
             pass  # it was not ours
+        self._wake()
 
 
 def _sender(writer: LaneWriter) -> TrySend:
@@ -368,11 +370,11 @@ def _sender(writer: LaneWriter) -> TrySend:
             writer._sent_bytes += length
             writer._free = free
             release()
+            if not news[news_at]:
+                wake()
         except BaseException:
             writer.abandon(sink)
             raise
-        if not news[news_at]:
-            wake()
         return block
 
     return try_send

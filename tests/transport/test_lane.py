@@ -266,6 +266,42 @@ def test_an_interrupt_in_the_middle_of_a_send_leaves_a_lane_that_works(lane):
         signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.parametrize(("size", "label"), [(5, "send.published"), (500, "span.published")])
+def test_what_an_interrupt_finds_published_is_told_all_the_same(lane, size, label):
+    told = []
+
+    def interrupt(passed):
+        if passed == label:
+            raise KeyboardInterrupt
+
+    undo = arm_crashpoints(lane_writer, interrupt)
+    try:
+        with LaneWriter(lane, 0, b"\0", 0, lambda: told.append(1)) as writer, LaneReader(lane) as reader:
+            with pytest.raises(KeyboardInterrupt):
+                writer.try_send(1, 7, 0, 0, bytes(size))
+            assert [record[1] for record in reader.drain()] == [7]
+            assert told
+    finally:
+        undo()
+
+
+@pytest.mark.parametrize("size", [5, 500])
+def test_an_interrupt_before_anything_was_told_is_made_up_for(lane, size):
+    calls = []
+
+    def wake():
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt  # it came at the first line of what tells the receiver
+
+    with LaneWriter(lane, 0, b"\0", 0, wake) as writer, LaneReader(lane) as reader:
+        with pytest.raises(KeyboardInterrupt):
+            writer.try_send(1, 7, 0, 0, bytes(size))
+        assert len(calls) == 2
+        assert [record[1] for record in reader.drain()] == [7]
+        assert writer.try_send(1, 8, 0, 0, bytes(size)) >= 0
+
+
 def test_a_send_from_a_signal_handler_inside_a_send_is_refused_not_stuck(lane):
     with LaneWriter(lane) as writer, LaneReader(lane) as reader:
         inner = []
