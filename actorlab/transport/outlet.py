@@ -57,7 +57,8 @@ class Outlet:
         self._ringers: dict[int, tuple[Ringer, Ringer]] = {}
         self.doors: dict[int, Door] = {}
         self.outbox: dict[int, deque[_Posted]] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # reentrant: a signal handler may post while this thread does
+        self._flushing: set[int] = set()
 
     def open(self, process: int) -> LaneWriter:
         """Return the lane to `process`, making or repairing its file the first time.
@@ -151,25 +152,32 @@ class Outlet:
         """Send what waits for `process`; what has no room will be rung for. Return whether nothing is left.
 
         A stop stays in its actor's mailbox, so it has no part in the reserve; it holds up no order to a kernel, either:
-        one of those may be what its actor waits for.
+        one of those may be what its actor waits for. It stays in the outbox meanwhile, or a door would be open that
+        is shut for what its sender sends after it.
         """
-        writer = self._writers[process]
-        box = self.outbox[process]
         with self._lock:
-            stops: deque[_Posted] = deque()
-            while box:
-                dest, corr, kind, flags, payload = box[0]
-                if writer.try_send(dest, corr, kind, flags, payload, None) < 0 and (
-                    kind == STOP or writer.try_urgent(dest, corr, kind, flags, payload) < 0
-                ):
-                    if writer.want_room(len(payload)):
-                        continue  # it came free this very moment: nobody would ring for it
-                    if kind != STOP:
-                        break
-                    stops.append(box.popleft())
-                    continue
-                box.popleft()
-            box.extendleft(reversed(stops))
+            if process in self._flushing:
+                return False  # what interrupts a flush, and sends, leaves that to it
+            self._flushing.add(process)
+            try:
+                return self._empty(self.outbox[process], self._writers[process])
+            finally:
+                self._flushing.discard(process)
+
+    def _empty(self, box: deque[_Posted], writer: LaneWriter) -> bool:
+        at = 0  # before it there are stops that have no room
+        while at < len(box):
+            dest, corr, kind, flags, payload = box[at]
+            if writer.try_send(dest, corr, kind, flags, payload, None) < 0 and (
+                kind == STOP or writer.try_urgent(dest, corr, kind, flags, payload) < 0
+            ):
+                if writer.want_room(len(payload)):
+                    continue  # it came free this very moment: nobody would ring for it
+                if kind != STOP:
+                    break
+                at += 1
+                continue
+            del box[at]
         return not box
 
     def recount(self, process: int) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
+
 import pytest
 
 from actorlab.transport import (
@@ -68,7 +71,8 @@ def test_a_lane_says_which_questions_were_not_taken_out_of_it(ends):
     assert writer.unanswered() == {2, 5, 6}
 
 
-def test_an_order_passes_a_full_lane_and_a_stop_that_waits_for_room(tmp_path):
+@pytest.fixture
+def full_outlet(tmp_path):
     board = Board.create(tmp_path / "board")
     for process in (1, 2):
         create_doorbell(bell_path(tmp_path, process))
@@ -76,6 +80,68 @@ def test_an_order_passes_a_full_lane_and_a_stop_that_waits_for_room(tmp_path):
     outlet = Outlet(tmp_path, 1, board, BLOCKS)
     while outlet.try_send(2, 7, 1, TELL, 0, b"mail"):
         pass
+    yield outlet
+    outlet.close()
+    board.close()
+
+
+def free_all(reader):
+    for record in reader.drain():
+        reader.free(record[4])
+
+
+def test_nothing_passes_a_stop_while_another_thread_looks_for_room_for_it(tmp_path, full_outlet):
+    outlet, passed = full_outlet, []
+
+    class Switching(deque):
+        """An outbox of which the last post has just been taken when another thread has its turn."""
+
+        def popleft(self):
+            post = super().popleft()
+            if not self and not passed:
+                free_all(reader)
+                thread = threading.Thread(target=lambda: passed.append(outlet.try_send(2, 7, 101, TELL, 0, b"after")))
+                thread.start()
+                thread.join(20)
+            return post
+
+    with LaneReader(lane_path(tmp_path, 1, 2)) as reader:
+        outlet.post(2, 7, 100, STOP, 0, b"stop")
+        outlet.outbox[2] = Switching(outlet.outbox[2])
+        outlet.flush()
+        free_all(reader)
+        if not passed:
+            assert outlet.try_send(2, 7, 101, TELL, 0, b"after")
+        assert [record[1] for record in reader.survivors()] == [100, 101]
+
+
+def test_a_signal_handler_that_posts_in_the_middle_of_a_flush_neither_hangs_nor_posts_twice(
+    tmp_path, full_outlet, monkeypatch
+):
+    outlet, want_room, interrupts = full_outlet, LaneWriter.want_room, []
+
+    def interrupted(writer, length=0):
+        if not interrupts:
+            interrupts.append(1)
+            outlet.post(2, 7, 101, STOP, 0, b"stop")
+            assert not outlet.try_send(2, 7, 102, TELL, 0, b"mail")
+        return want_room(writer, length)
+
+    monkeypatch.setattr(LaneWriter, "want_room", interrupted)
+    thread = threading.Thread(target=outlet.post, args=(2, 7, 100, STOP, 0, b"stop"), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert interrupts and outlet.waiting == 2
+    with LaneReader(lane_path(tmp_path, 1, 2)) as reader:
+        free_all(reader)
+        outlet.flush()
+        assert [record[1] for record in reader.drain()] == [100, 101]
+    assert not outlet.waiting
+
+
+def test_an_order_passes_a_full_lane_and_a_stop_that_waits_for_room(tmp_path, full_outlet):
+    outlet = full_outlet
     outlet.post(2, 7, 100, STOP, 0, b"stop")
     for order in range(3):
         outlet.post(2, 0, 200 + order, CONTROL, 0, b"order")
@@ -88,5 +154,3 @@ def test_an_order_passes_a_full_lane_and_a_stop_that_waits_for_room(tmp_path):
         outlet.flush()
         assert [corr for _, corr, *_ in reader.drain()] == [100]
     assert not outlet.waiting
-    outlet.close()
-    board.close()
