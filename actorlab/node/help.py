@@ -66,13 +66,13 @@ class Help:
             return False
         try:
             inlet = self._inlet
-            clock, look = time.perf_counter_ns, inlet.look
+            clock, look, unfinished = time.perf_counter_ns, inlet.look, inlet.unfinished
             start = now = clock()
             self._sleeps[self._row] = AWAKE  # whether the kernel sleeps or not: we look
             try:
                 end = start + SPIN_NS
                 while now < end:
-                    if look(()):
+                    if look(unfinished) or unfinished:
                         inlet.poll(False, False)
                     if future.state:
                         return True
@@ -87,6 +87,7 @@ class Help:
 
     def _sleep(self, future: Any, end: int) -> None:
         bell, rung = self._bell, True  # cleared before a sleep, not after it: then somebody waits
+        unfinished = self._inlet.unfinished
         future.on_settled(self._settled)
         try:
             while not future.state:
@@ -96,7 +97,9 @@ class Help:
                 with self._roles:
                     self._asleep = True
                     # An awake kernel looks at the lanes before it sleeps, and leaves our mark then.
-                    quiet = not self._resting or self._board.sleep(self._process, ASLEEP_SECOND)
+                    quiet = not unfinished and (
+                        not self._resting or self._board.sleep(self._process, ASLEEP_SECOND)
+                    )
                 if quiet and not future.state:
                     left = end - time.perf_counter_ns()
                     if left <= 0:
@@ -114,11 +117,15 @@ class Help:
             self._ringer.ring()
 
     def _leave(self) -> None:
-        """Hand the lanes back: what came meanwhile is dealt with, and the next ring is the kernel's."""
+        """Hand the lanes back: what came meanwhile is dealt with, and the next ring is the kernel's.
+
+        A lane that was not drained to its end has no news up any more: a kernel that sleeps would not hear of it.
+        """
+        unfinished = self._inlet.unfinished
         while True:
             with self._roles:
                 self._asleep = False
-                if not self._resting or self._board.sleep(self._process, ASLEEP):
+                if not self._resting or (not unfinished and self._board.sleep(self._process, ASLEEP)):
                     return
             self._inlet.poll(False, False)
 

@@ -131,10 +131,13 @@ class Inlet:
         self.unfinished.update(self.watch.rest())
         if self.unfinished or self.watch.room or not self._sleep():
             return False
+        if self.unfinished:  # a helper has just left the lanes to us, and saw us awake
+            self._wake()
+            return False
         if self.freed:
             # who frees looks for the mark without a fence, and may have missed one; `board.sleep` has fenced since
             self.freed = False
-            for sender, reader in self.readers.items():
+            for sender, reader in tuple(self.readers.items()):
                 if reader.buf[WANT]:
                     self.wanted.add(sender)
             if self.wanted:

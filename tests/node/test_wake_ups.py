@@ -8,12 +8,16 @@ the microseconds between the last look and the sleep.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from wake_drill import LOST_S, Caller, Same, sound_sleepers, worst_call_s
 
 import actorlab as al
+from actorlab.node.draining import MOST_AT_ONCE
+from actorlab.transport import WANT
 
 pytestmark = pytest.mark.process
 
@@ -59,6 +63,94 @@ def test_no_wake_up_is_lost_when_several_threads_of_the_users_wait(node: al.Node
         thread.join()
     assert len(worst) == 3
     assert max(worst) < LOST_S
+
+
+def test_what_a_helping_thread_leaves_in_a_lane_is_the_sleeping_kernels_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More answers than are drained at once come while a user's thread helps, and the first is all it waits for."""
+    with sound_sleepers(lane_blocks=4096) as node:
+        ref = node.spawn(Same, placement=1)
+        ref.call.same(0)
+        inlet: Any = node.runtime.inlet
+        lane, answers, all_settled = inlet.readers[1], [], threading.Event()
+        look = inlet.look
+
+        def look_when_all_are_there(also: Any) -> bool:
+            if not answers:
+                before = lane.statistics().sent
+                answers.extend(ref.request.same(i) for i in range(3 * MOST_AT_ONCE))
+                answers[-1].on_settled(all_settled.set)
+                while lane.statistics().sent < before + len(answers):
+                    time.sleep(0.001)
+            found: bool = look(also)
+            return found
+
+        class First:
+            @property
+            def state(self) -> int:
+                return answers[0].state if answers else 0
+
+        while not inlet.help._resting:
+            time.sleep(0.001)
+        monkeypatch.setattr(inlet, "look", look_when_all_are_there)
+        assert inlet.help.wait(First(), None)
+        monkeypatch.undo()
+        assert all_settled.wait(20)
+
+
+def fall_asleep(node: al.Node, meanwhile: Callable[[], object]) -> bool:
+    """Have the controller's kernel go to sleep, with `meanwhile()` just before it says so; return whether it would."""
+    inlet: Any = node.runtime.inlet
+    outcome: al.Future[bool] = al.Future()
+
+    def sleep() -> None:
+        say_asleep = inlet._sleep
+
+        def say_asleep_late() -> bool:
+            inlet._sleep = say_asleep
+            meanwhile()
+            asleep: bool = say_asleep()
+            return asleep
+
+        inlet._sleep = say_asleep_late
+        try:
+            outcome.set(inlet.sleep())
+        except Exception as error:
+            outcome.set_exception((type(error), error, None))
+        inlet.woke()
+
+    node.runtime.kernels[0].post(sleep)
+    return outcome.get(timeout=20)
+
+
+def test_a_kernel_that_falls_asleep_sees_what_a_helping_thread_has_just_left(node: al.Node) -> None:
+    left: set[int] = node.runtime.inlet.unfinished  # type: ignore[union-attr]
+    node.spawn(Same, placement=1).call.same(1)
+    assert not fall_asleep(node, lambda: left.add(1))
+
+
+def test_a_kernel_that_falls_asleep_may_meet_a_lane_that_a_helping_thread_opens(node: al.Node) -> None:
+    node.spawn(Same, placement=1).call.same(1)
+    inlet: Any = node.runtime.inlet
+
+    class Opening:
+        """The lane that is looked at when another thread opens a further one."""
+
+        @property
+        def buf(self) -> bytes:
+            inlet.readers[251] = inlet.readers[1]
+            return bytes(WANT + 1)
+
+    def meanwhile() -> None:
+        inlet.freed = True
+        inlet.readers[250] = Opening()
+
+    try:
+        while not fall_asleep(node, meanwhile):
+            pass  # there was news
+    finally:
+        del inlet.readers[250], inlet.readers[251]
 
 
 def test_a_sender_parked_at_a_full_lane_is_rung(node: al.Node) -> None:

@@ -18,7 +18,7 @@ LOST_S = SLEEP_S / 2
 
 
 @contextmanager
-def sound_sleepers() -> Iterator[al.Node]:
+def sound_sleepers(lane_blocks: int = 64) -> Iterator[al.Node]:
     """Open a node in which who is not rung sleeps for SLEEP_S: being later than LOST_S has no other reason then."""
     import pytest
 
@@ -26,7 +26,7 @@ def sound_sleepers() -> Iterator[al.Node]:
         for bound in ("actorlab.actor.hub.LONGEST_SLEEP_S", "actorlab.node.sending.LOOK_AGAIN_S"):
             patch.setattr(bound, SLEEP_S)
         keys: dict[str, Any] = {"heartbeat_s": 30.0, "hang_timeout_s": 120.0, "hold_warning_s": 60.0}
-        with al.Node(workers=2, lane_blocks=64, preload=("sound_sleepers",), **keys) as node:
+        with al.Node(workers=2, lane_blocks=lane_blocks, preload=("sound_sleepers",), **keys) as node:
             yield node
 
 
