@@ -8,11 +8,22 @@ this kernel whose mailbox has room, and an answer that lies in its lane whole; e
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ..actor import CALL, READY, REPLY, Cell, Kernel
-from ..transport import BLOCK_SHIFT, FREE, MESSAGE_HEADER_BYTES, ONE_BLOCK_BYTES, RETURNED, WANT, LaneReader, loads
+from ..transport import (
+    BLOCK_SHIFT,
+    FREE,
+    MESSAGE_HEADER_BYTES,
+    ONE_BLOCK_BYTES,
+    RETURNED,
+    WANT,
+    LaneReader,
+    Record,
+    loads,
+)
 
 if TYPE_CHECKING:
     from .inlet import Inlet
@@ -43,8 +54,10 @@ def drainer(inlet: Inlet, runtime: ProcessRuntime, kernel: Kernel, *, alone: boo
         if not acquire(wait):
             return False
         found = False
+        senders: Any = ()
+        rest: Iterator[Record] = iter(())
         try:
-            senders: Any = take(busy)
+            senders = take(busy)
             if unfinished:
                 senders = unfinished.union(senders)
                 unfinished.clear()
@@ -58,7 +71,8 @@ def drainer(inlet: Inlet, runtime: ProcessRuntime, kernel: Kernel, *, alone: boo
                 found = inlet.freed = True
                 if len(records) == most:
                     unfinished.add(sender)
-                for record in records:
+                rest = iter(records)
+                for record in rest:
                     dest, corr, kind, flags, block, length = record
                     if kind <= CALL:
                         cell = cells.get(dest)
@@ -78,6 +92,10 @@ def drainer(inlet: Inlet, runtime: ProcessRuntime, kernel: Kernel, *, alone: boo
                                 value = loads(reader.mapped[at : at + length])
                             except Exception:
                                 pending[corr] = question  # `dispatch` fails likewise, and tells the caller
+                            except BaseException:
+                                pending[corr] = question
+                                rest = chain((record,), rest)
+                                raise
                             else:
                                 reader.status[block] = FREE if length <= one_block else RETURNED
                                 if reader.buf[want]:
@@ -89,6 +107,12 @@ def drainer(inlet: Inlet, runtime: ProcessRuntime, kernel: Kernel, *, alone: boo
                     except Exception:
                         # ours, or out of memory: the messages behind it must not go with it
                         log.exception("a message from process %d is lost", sender)
+        except BaseException:
+            # Ctrl-C in a thread of the user's that helps: what it took from the lanes is others' business
+            for record in rest:
+                dispatch(record, reader, sender)
+            unfinished.update(senders)
+            raise
         finally:
             release()
         if wanted:

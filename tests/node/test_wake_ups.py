@@ -17,7 +17,7 @@ from wake_drill import LOST_S, Caller, Same, sound_sleepers, worst_call_s
 
 import actorlab as al
 from actorlab.node.draining import MOST_AT_ONCE
-from actorlab.transport import WANT
+from actorlab.transport import WANT, loads
 
 pytestmark = pytest.mark.process
 
@@ -97,6 +97,45 @@ def test_what_a_helping_thread_leaves_in_a_lane_is_the_sleeping_kernels_at_once(
         assert inlet.help.wait(First(), None)
         monkeypatch.undo()
         assert all_settled.wait(20)
+
+
+def test_an_interrupt_of_a_helping_thread_costs_nobody_elses_answer(
+    node: al.Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in a loop of calls, in a notebook say, comes when answers for other threads were drained with its own."""
+    ref = node.spawn(Same, placement=1)
+    ref.call.same(0)
+    inlet: Any = node.runtime.inlet
+    answers = []
+    look, me, interrupts = inlet.look, threading.get_ident(), []
+
+    def look_when_all_are_there(also: Any) -> bool:
+        if not answers:
+            before = inlet.readers[1].statistics().sent
+            answers.extend(ref.request.same(i) for i in range(20))
+            while inlet.readers[1].statistics().sent < before + len(answers):
+                time.sleep(0.001)
+        found: bool = look(also)
+        return found
+
+    def interrupted(data: bytes) -> Any:
+        if threading.get_ident() == me and not interrupts:
+            interrupts.append(1)
+            raise KeyboardInterrupt
+        return loads(data)
+
+    monkeypatch.setattr(inlet, "look", look_when_all_are_there)
+    monkeypatch.setattr("actorlab.node.draining.loads", interrupted)
+    while not interrupts:
+        while not inlet.help._resting:
+            time.sleep(0.001)
+        answers.clear()
+        try:
+            inlet.help.wait(al.Future(), None)
+        except KeyboardInterrupt:
+            assert interrupts
+    monkeypatch.undo()
+    assert [answer.get(timeout=20) for answer in answers] == list(range(20))
 
 
 def fall_asleep(node: al.Node, meanwhile: Callable[[], object]) -> bool:
