@@ -273,10 +273,12 @@ class Inlet:
         """Give a block back to its sender, and note whether the sender waits for one."""
         sender = hand >> 16
         reader = self.readers[sender]
+        # before the block is free: its next message may be kept at once, by another thread
+        kept = self._kept.pop(hand, None) if self._kept else None
         reader.free(hand & 0xFFFF)
         self.freed = True
-        if self._kept and hand in self._kept:
-            self._runtime.spill.discard(self._kept.pop(hand))
+        if kept is not None:
+            self._runtime.spill.discard(kept)
         if reader.buf[WANT]:
             self.room_for(sender)
 

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ import pytest
 from messaging_drill import Held, Patient, Replies, Sender, Undecodable, open_all_lanes
 
 import actorlab as al
+from actorlab.node.inlet import Inlet
 from actorlab.testing import eventually
-from actorlab.transport import slab_usage
+from actorlab.transport import WANT, slab_usage
 
 pytestmark = pytest.mark.process
 
@@ -190,3 +192,17 @@ def test_a_large_message_outlives_its_receivers_worker(tmp_path: Path, slab_byte
         eventually(lambda: node.workers[0].pid not in (0, pid) and ref.incarnation == 1)
         assert [len(item) for item in ref.within(30).call.all()] == [MIB]
         comes_back(node)
+
+
+def test_a_blocks_next_large_message_is_kept_whoever_frees_the_last_one() -> None:
+    """A blocking actor's thread frees a block; before its next line the block's next message is read, and kept."""
+    hand = 1 << 16 | 5
+    discarded: list[bytes] = []
+    inlet: Any = Inlet.__new__(Inlet)
+    inlet._kept = {hand: b"handled"}
+    inlet._runtime = SimpleNamespace(spill=SimpleNamespace(discard=discarded.append))
+    lane = SimpleNamespace(free=lambda block: inlet._kept.update({hand: b"in hand"}), buf=bytes(WANT + 1))
+    inlet.readers = {1: lane}
+    inlet.free(hand)
+    assert discarded == [b"handled"]
+    assert inlet._kept == {hand: b"in hand"}
