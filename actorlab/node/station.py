@@ -125,6 +125,7 @@ class Station:
             if cell.extra is not None and cell.extra.thread is not None:
                 cell.extra.thread.finish()
         self.kernel.cells.clear()
+        self.runtime.spill.leave()  # its host may look at messages yet
         self.runtime.close()
 
     def _vanish(self, kernel: Kernel) -> None:

@@ -9,7 +9,8 @@ has the crash argument).
 A forked child has views of the same memory, and nobody sees when it lets go of them. So what is held at a fork is not
 given back before every child of such a fork has ended, or executed another program: it has a shared lock on a file
 that the system drops for it. Loans that end meanwhile are *owed*. The sender asks the same lock before it takes
-anything from a dead holder.
+anything from a dead holder. A guest that leaves its host's process takes it, too: its slot has another process then,
+and what the host still looks at would be taken for a dead one's.
 """
 
 from __future__ import annotations
@@ -176,6 +177,20 @@ class SlabBorrower:
                 self._sources[token.slot] = token.epoch, opened
             return opened
 
+    def leave(self) -> None:
+        """Close, in a process that lives on while another one has the slot: what is looked at stays lent."""
+        self.close()
+        with self._lock:
+            for source in self._all:
+                if not self._held_of(source):
+                    continue
+                try:
+                    lock = os.open(self._children, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                except OSError:
+                    continue  # the node has gone, and with it all who lend; or there is no descriptor
+                weakref.finalize(source, os.close, lock)
+                fcntl.flock(lock, fcntl.LOCK_SH)
+
     def close(self) -> None:
         """Let go of all mappings; those that are looked at go with the last view."""
         self._kept.clear()
@@ -188,17 +203,19 @@ class SlabBorrower:
         self._lock.acquire()
         held = False
         for source in self._all:
-            for index in range(len(source.layout.offsets)):
-                at = entry_at(index) + TAKEN
-                if source.words[at] & ((1 << GENERATION_SHIFT) - 1) == self._mine:
-                    source.pinned.add(at)
-                    held = True
+            for at in self._held_of(source):
+                source.pinned.add(at)
+                held = True
         if held:
             try:
                 self._child_lock = os.open(self._children, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 fcntl.flock(self._child_lock, fcntl.LOCK_SH)
             except OSError:
                 self._forever = True  # without a lock nobody knows when the child ends
+
+    def _held_of(self, source: _Source) -> list[int]:
+        entries = [entry_at(index) + TAKEN for index in range(len(source.layout.offsets))]
+        return [at for at in entries if source.words[at] & ((1 << GENERATION_SHIFT) - 1) == self._mine]
 
     def after_fork_in_parent(self) -> None:
         """Leave the lock to the child."""

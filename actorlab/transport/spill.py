@@ -260,6 +260,11 @@ class Spill:
         counts = self._written, self._written_bytes, self._read, self._discarded, self._swept
         return SpillStatistics(*counts, waiting, waiting_bytes, slabs)
 
+    def leave(self) -> None:
+        """Close, in a process that lives on: views that are still held stay good while another process has the slot."""
+        self._borrower.leave()
+        self.close()
+
     def close(self) -> None:
         """Let go of the slabs' memory; what was sent stays, and views that are still held stay good."""
         self._borrower.close()

@@ -419,6 +419,28 @@ def test_what_a_dead_receiver_held_comes_back_when_no_block_refers_to_it(pair: P
     assert views[1][0] == 1
 
 
+def test_what_a_guests_host_still_looks_at_stays_lent_when_the_guest_has_left(pair: Pair) -> None:
+    """A slot that is a guest in another's process leaves it; a cache there, of all its actors, has a view."""
+    token = pair.write(np.full(MIB, 7, np.uint8))
+    block = pair.publish(token)
+    view = pair.receiver.read(token)
+    pair.reader.free(block)
+    pair.receiver.leave()
+    successor = pair.succeed(RECEIVER)
+    pair.sender.rest(0.0)
+    assert pair.sender.statistics().slabs.held == 1
+    for i in range(60):
+        successor.read(pair.write(np.full(MIB, 100 + i, np.uint8)))
+    assert (view == 7).all()
+    descriptors = len(os.listdir("/proc/self/fd"))
+    del view
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) < descriptors
+    pair.sender.rest(0.0)
+    slabs = pair.sender.statistics().slabs
+    assert (slabs.held, slabs.recovered) == (0, 0)
+
+
 def test_a_message_in_a_dead_receivers_hand_can_be_read_again_by_its_successor(pair: Pair) -> None:
     token = pair.write(np.arange(MIB))
     pair.publish(token)
