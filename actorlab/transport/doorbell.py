@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from typing import Self
 
 from ..errors import SegmentCorrupt
@@ -62,28 +63,36 @@ class Doorbell:
 class Ringer:
     """A sender's end of somebody's doorbell. Any thread may ring."""
 
-    __slots__ = ("_fd", "_path")
+    __slots__ = ("_closed", "_fd", "_lock", "_path")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path, self._fd = path, -1
+        self._path, self._fd, self._closed = path, -1, False
+        # else two threads' first rings open it twice, or one rings at a number that another has just given back;
+        # reentrant: a signal handler may ring while this thread does
+        self._lock = threading.RLock()
 
     def ring(self) -> bool:
         """Wake the receiver: about 1 µs, and never waits. False: no process has that bell open now."""
-        try:
-            if self._fd < 0:
-                self._fd = _open(self._path, os.O_WRONLY)
-            os.write(self._fd, _RING)
-        except BlockingIOError:
-            pass  # full of rings that nobody took yet
-        except OSError:  # nobody listens (ENXIO, EPIPE), or the directory has gone
-            return False
-        return True
+        with self._lock:
+            if self._closed:
+                return False
+            try:
+                if self._fd < 0:
+                    self._fd = _open(self._path, os.O_WRONLY)
+                os.write(self._fd, _RING)
+            except BlockingIOError:
+                pass  # full of rings that nobody took yet
+            except OSError:  # nobody listens (ENXIO, EPIPE), or the directory has gone
+                return False
+            return True
 
     def close(self) -> None:
-        """Close the descriptor. Idempotent."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        """Close the descriptor: nobody rings any more. Idempotent."""
+        with self._lock:
+            self._closed = True
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
 
 
 def _open(path: str | os.PathLike[str], how: int) -> int:

@@ -30,6 +30,7 @@ from actorlab.transport import (
     board,
     create_doorbell,
     create_lane,
+    doorbell,
 )
 
 
@@ -202,3 +203,37 @@ def test_a_file_in_place_of_a_bell_is_refused(tmp_path):
     (tmp_path / "bell").write_text("")
     with pytest.raises(SegmentCorrupt, match="named pipe"):
         Doorbell(tmp_path / "bell")
+
+
+def test_the_first_rings_of_two_threads_open_a_bell_once(tmp_path, monkeypatch):
+    create_doorbell(tmp_path / "bell")
+    ringer, opened, second = Ringer(tmp_path / "bell"), [], threading.Event()
+    other = threading.Thread(target=ringer.ring)
+    really_open = doorbell._open
+
+    def open_with_another_thread(path, how):
+        if opened:
+            second.set()
+        opened.append(-1)
+        if len(opened) == 1:
+            other.start()
+            second.wait(0.3)  # it never comes, or at once
+        opened[-1] = really_open(path, how)
+        return opened[-1]
+
+    with Doorbell(tmp_path / "bell"):
+        monkeypatch.setattr(doorbell, "_open", open_with_another_thread)
+        assert ringer.ring()
+        other.join(20)
+        ringer.close()
+    assert len(opened) == 1
+
+
+def test_who_rings_after_the_close_rings_at_nothing(tmp_path):
+    create_doorbell(tmp_path / "bell")
+    ringer = Ringer(tmp_path / "bell")
+    with Doorbell(tmp_path / "bell") as bell:
+        assert ringer.ring() and bell.clear()
+        ringer.close()
+        assert not ringer.ring()
+        assert not bell.clear()
