@@ -129,6 +129,10 @@ class Segment:
         """
         _allocate(self._fd, offset, length, self.what, os.path.dirname(self.path))
 
+    def resize_file(self, size_bytes: int) -> None:
+        """Cut the mapped file, or make it longer, whatever has its name by now. Only where `allocate` can be called."""
+        os.ftruncate(self._fd, size_bytes)
+
     def close(self) -> None:
         """Unmap, unless views of `buf` are still held: then the memory goes with the last of them. Idempotent."""
         self.__del__()

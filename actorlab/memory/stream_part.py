@@ -43,8 +43,8 @@ class Part:
             if own != number or not DATA < capacity <= MAX_PART_BYTES or segment.size_bytes < DATA:
                 raise SegmentCorrupt(path, f"is not part {number} of a stream")
             if writable and segment.size_bytes < capacity:  # its writer was killed while it cut a tail
+                segment.resize_file(capacity)
                 segment.close()
-                os.truncate(path, capacity)
                 segment = Segment.open(path, writable=True, what="a stream")
             part = cls(segment, number, first, capacity)
             if DATA + part.commit().length > capacity:
@@ -72,14 +72,17 @@ class Part:
         return DATA + length <= self.segment.size_bytes
 
     def trim(self) -> None:
-        """Cut what is behind the committed end: torn tails, and pages that were allocated ahead. The writer's."""
+        """Cut what is behind the committed end: torn tails, and pages that were allocated ahead. The writer's.
+
+        Of this very file: when the stream was removed, its name may be that of another stream's part.
+        """
         end = DATA + self.commit().length
         # Whoever maps the part touches nothing behind `end`. Killed between the two: the file is short, and made long
         # again by the next writer, who comes by here.
         # crash: trim.cut
-        os.truncate(self.path, end)
+        self.segment.resize_file(end)
         # crash: trim.short
-        os.truncate(self.path, self.capacity)
+        self.segment.resize_file(self.capacity)
 
     def close(self) -> None:
         """Unmap, as soon as no batch of it is used any more."""

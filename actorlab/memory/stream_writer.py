@@ -131,34 +131,44 @@ class StreamWriter:
         with self._order:
             part = self._mine()
             batch = as_batch(rows, self.schema, self.what)
-            commit = part.commit()
-            pieces = [batch.serialize()] if commit.length else [batch.schema.serialize(), batch.serialize()]
+            self._see_that_it_is_there(part)
+            try:
+                return self._append(part, batch)
+            except FileNotFoundError:  # removed since
+                raise SegmentGone(self.what, self._folder) from None
+
+    def _append(self, part: Part, batch: pa.RecordBatch) -> int:
+        commit = part.commit()
+        pieces = [batch.serialize()] if commit.length else [batch.schema.serialize(), batch.serialize()]
+        needed = sum(piece.size for piece in pieces)
+        if DATA + commit.length + needed > part.capacity or commit.batches >= MAX_BATCHES:
+            pieces = [batch.schema.serialize(), pieces[-1]]
             needed = sum(piece.size for piece in pieces)
-            if DATA + commit.length + needed > part.capacity or commit.batches >= MAX_BATCHES:
-                pieces = [batch.schema.serialize(), pieces[-1]]
-                needed = sum(piece.size for piece in pieces)
-                if self._max_bytes is not None and DATA + needed > self._max_bytes:
-                    raise PoolFull(f"a batch for {self.what}", DATA + needed, self._max_bytes, self._folder)
-                part = self._roll_over(needed)
-                commit = part.commit()
-            if os.fstat(self._lock_fd).st_nlink == 0 or not os.path.exists(part.path):
-                raise SegmentGone(self.what, self._folder)
-            at = DATA + commit.length
-            self._make_room(part, at + needed)
-            buf = part.segment.buf
-            for piece in pieces:
-                buf[at : at + piece.size] = memoryview(piece).cast("B")
-                at += piece.size
-                # Killed anywhere before the store: bytes behind the end that nobody reads; the next writer cuts them.
-                # crash: append.bytes
-            part.words[0] = pack(at - DATA, commit.batches + 1)
-            # Killed after it: the batch is there; who sleeps finds it when he looks by himself, within half a second.
-            # crash: append.committed
-            _wake(part)
-            self.schema = batch.schema
-            if not commit.batches:
-                self._retain(part)
-            return part.first + commit.batches
+            if self._max_bytes is not None and DATA + needed > self._max_bytes:
+                raise PoolFull(f"a batch for {self.what}", DATA + needed, self._max_bytes, self._folder)
+            part = self._roll_over(needed)
+            commit = part.commit()
+        at = DATA + commit.length
+        self._make_room(part, at + needed)
+        buf = part.segment.buf
+        for piece in pieces:
+            buf[at : at + piece.size] = memoryview(piece).cast("B")
+            at += piece.size
+            # Killed anywhere before the store: bytes behind the end that nobody reads; the next writer cuts them.
+            # crash: append.bytes
+        part.words[0] = pack(at - DATA, commit.batches + 1)
+        # Killed after it: the batch is there; who sleeps finds it when he looks by himself, within half a second.
+        # crash: append.committed
+        _wake(part)
+        self.schema = batch.schema
+        if not commit.batches:
+            self._retain(part)
+        return part.first + commit.batches
+
+    def _see_that_it_is_there(self, part: Part) -> None:
+        """Raise SegmentGone if the stream was removed: what has its name now may be another's."""
+        if os.fstat(self._lock_fd).st_nlink == 0 or not os.path.exists(part.path):
+            raise SegmentGone(self.what, self._folder)
 
     def _mine(self) -> Part:
         if self._part is None:
@@ -232,11 +242,15 @@ class StreamWriter:
             total -= sizes[number]
 
     def drop_before(self, number: int) -> int:
-        """Drop the parts that lie wholly before batch `number`; return how many. The newest with a batch stays."""
+        """Drop the parts that lie wholly before batch `number`; return how many. The newest with a batch stays.
+
+        Raises SegmentGone when the stream was removed meanwhile.
+        """
         with self._order:
+            self._see_that_it_is_there(part := self._mine())
             dropped = 0
             numbers = part_numbers(self._folder)
-            if not self._mine().commit().batches:
+            if not part.commit().batches:
                 numbers = numbers[:-1]
             for each, following in pairwise(numbers):
                 after = Part.open(self._folder, following)
@@ -277,7 +291,7 @@ class StreamWriter:
         with self._order:
             part, self._part = self._part, None
             if part is not None:
-                if os.path.exists(part.path) and not part.commit().closed:
+                if not part.commit().closed:
                     part.trim()
                 part.close()
             fd, self._lock_fd = self._lock_fd, -1
