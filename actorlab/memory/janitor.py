@@ -38,9 +38,9 @@ class Janitor:
         May take a second where a version is compressed, then of every 200 MB.
         """
         catalogue, room, now = self.pool.catalogue, self.pool.room, self._now()
-        superseded = room.superseded()
-        self._superseded = {handle: self._superseded.get(handle, now) for handle in superseded}
         with catalogue.locked():
+            # Not before: a version that is published again must not be among them.
+            self._superseded = {handle: self._superseded.get(handle, now) for handle in room.superseded()}
             catalogue.sweep()
             room.trim(handle for handle, since in self._superseded.items() if now - since >= GRACE_S)
             catalogue.free_unreferenced()
