@@ -78,10 +78,14 @@ class ArrowContent:
 
 
 class StreamContent:
-    """Batches that come one by one and are never in memory together. `reserve` is told the bytes that are needed."""
+    """Batches that come one by one and are never in memory together. `reserve` is told the bytes that are needed.
+
+    `is_begun`: some may have been taken, and cannot be had again.
+    """
 
     kind = ARROW
     size_bytes: int | None = None
+    is_begun = False
 
     def __init__(self, schema: Any, batches: Iterable[Any]) -> None:
         self._schema, self._batches = schema, batches
@@ -92,6 +96,7 @@ class StreamContent:
         import pyarrow as pa
 
         file = _File(sink)
+        self.is_begun = True
         with _arrow_file(pa.PythonFile(file, "w"), self._schema) as writer:
             for batch in self._batches:
                 self.reserve(file.written + batch.nbytes + FRAME_BYTES)

@@ -40,8 +40,12 @@ class Writer:
     def put(self, dataset: str, content: Content, publish: bool = False) -> Handle:
         """Seal `content` as the next version of `dataset`, or link to the segment that holds the same already.
 
-        With `publish` it is the current version as soon as it exists, and no later version can be overtaken.
+        With `publish` it is the current version as soon as it exists, and no later version can be overtaken. Raises
+        FileNotFoundError when the pool was removed: then it can be made good and this be called again, but for batches
+        of which some have been taken; that is SegmentGone.
         """
+        if isinstance(content, StreamContent) and content.is_begun:
+            raise SegmentGone(f"{dataset} of pool {os.path.basename(self._catalogue.path)}", self._catalogue.segments)
         if content.size_bytes is not None:
             name = _digest(content)
             if (known := self._same(name, content)) is not None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pool_drill import MIB, table
 
+from actorlab.errors import SegmentGone
 from actorlab.memory import ContextPool, Janitor, PoolSettings
 
 
@@ -41,3 +44,16 @@ def test_a_version_published_again_while_the_janitor_looks_is_kept(pool, monkeyp
     janitor.look()
     assert pool.current("v") == old
     assert pool.get("v").equals(table(10))
+
+
+def test_batches_whose_pool_is_removed_while_they_come_are_refused_and_not_stored_in_part(pool):
+    def batches() -> Iterator[pa.RecordBatch]:
+        for n in range(10):
+            if n == 5:
+                shutil.rmtree(pool.path)
+            yield pa.record_batch({"n": list(range(n * 20_000, (n + 1) * 20_000))})
+
+    with pytest.raises(SegmentGone):
+        pool.put("v", batches())
+    assert pool.put("w", table()).get().equals(table())
+    assert pool.versions("v") == []
