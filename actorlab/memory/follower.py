@@ -6,7 +6,6 @@ reader that notes it can go on there later, in another process too.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
@@ -182,13 +181,14 @@ class Follower:
     def on_news(self, hear: Callable[[], object]) -> Callable[[], object]:
         """Call `hear` once, from some thread, when there is more than has been read; return how to take that back."""
         forget = here.listen(self.folder, self._mine().number, self._index, hear)
-        if self.has_news() and forget():  # it came between the reader's look and now
+        if (self.has_news() or self.is_gone()) and forget():  # it came between the reader's look and now
             hear()
         return forget
 
     def is_gone(self) -> bool:
-        """Whether the stream, or its whole pool, was removed: nothing more will come."""
-        return not os.path.exists(self.folder)
+        """Whether the stream, or its whole pool, was removed before it was finished: nothing more will come."""
+        part = self._mine()
+        return not part.is_there() and not part.commit().closed
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until `take` would find something, at most `timeout_s`; return whether it would.

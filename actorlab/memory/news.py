@@ -58,23 +58,34 @@ class _Ears:
     def tell(self, number: int, batches: int, closed: bool) -> None:
         """Call those for whom that is news, each once: whoever takes a listener out calls it."""
         for key, listener in list(self.listeners.items()):
-            if listener.has_news(number, batches, closed) and self.listeners.pop(key, None) is not None:
-                listener.hear()
+            if listener.has_news(number, batches, closed):
+                self._call(key)
 
     def tell_all(self) -> None:
         """Call everybody: the stream is gone, and who looks will find out."""
-        for key, listener in list(self.listeners.items()):
-            if self.listeners.pop(key, None) is not None:
+        for key in list(self.listeners):
+            self._call(key)
+
+    def _call(self, key: int) -> None:
+        listener = self.listeners.pop(key, None)
+        if listener is not None:
+            try:
                 listener.hear()
+            except Exception:  # nobody else must go without his news for that
+                log.exception("who listens to a stream failed when it was told")
 
 
 class News:
     """Who in this process listens to which stream."""
 
     def __init__(self) -> None:
+        self._watches_forks = False
+        self.forked()
+
+    def forked(self) -> None:
+        """In a forked child: the threads are the parent's, and one of them may have had the lock."""
         self._lock = threading.Lock()
         self._ears: dict[str, _Ears] = {}
-        self._pid = 0
 
     def listen(self, folder: str, part: int, read: int, hear: Hear) -> Callable[[], bool]:
         """Call `hear` once, from a thread, when the stream in `folder` has more than `read` batches of `part`.
@@ -83,14 +94,16 @@ class News:
         listen, then look.
         """
         listener = _Listener(part, read, hear)
+        if not self._watches_forks:  # before anybody has the lock; two at once do no harm
+            os.register_at_fork(after_in_child=self.forked)
+            self._watches_forks = True
         with self._lock:
-            if self._pid != os.getpid():  # forked: the threads are the parent's
-                self._pid, self._ears = os.getpid(), {}
             ears = self._ears.get(folder)
             if ears is None:
-                ears = self._ears[folder] = _Ears()
+                ears = _Ears()
                 name = f"actorlab {os.path.basename(folder)}"
                 threading.Thread(target=self._run, args=(folder, ears), name=name, daemon=True).start()
+                self._ears[folder] = ears  # not before: where no thread can begin, the next one must try again
             ears.listeners[id(listener)] = listener
         heard_by = ears
         return lambda: heard_by.listeners.pop(id(listener), None) is not None
@@ -104,7 +117,10 @@ class News:
                 if part is not None:
                     # one look for both: what is appended after it ends the sleep below
                     _, batches, closed = unpack(part.word())
-                if part is None or not os.path.exists(folder):
+                    if not closed and not part.is_there():  # the stream was removed, and there may be another
+                        part.close()
+                        part = None
+                if part is None:
                     ears.tell_all()
                 else:
                     ears.tell(part.number, batches, closed)
@@ -141,7 +157,7 @@ def _newest_number(folder: str) -> int:
 
 
 def _newest(folder: str, before: Part | None) -> Part | None:
-    """Return the newest part, `before` itself if that is it; None if the stream is gone."""
+    """Return the part that is to change next, `before` itself if that is it; None if the stream is gone."""
     while True:
         number = _newest_number(folder)
         if before is not None and before.number == number:
@@ -154,10 +170,21 @@ def _newest(folder: str, before: Part | None) -> Part | None:
             continue
         if before is not None:
             before.close()
-        return part
+        return part if part.commit().batches else _not_closed(folder, number - 1, part)
     if before is not None:
         before.close()
     return None
+
+
+def _not_closed(folder: str, number: int, after: Part) -> Part:
+    """Return the part before the empty one `after`, if it is not closed yet: its readers wait for that."""
+    try:
+        part = Part.open(folder, number)
+    except FileNotFoundError:
+        return after
+    waste = after if not part.commit().closed else part
+    waste.close()
+    return part if waste is after else after
 
 
 here = News()

@@ -34,7 +34,7 @@ class Segment:
     mapping's own), one that grows a second.
     """
 
-    __slots__ = ("_fd", "buf", "mmap", "path", "size_bytes", "what", "writable")
+    __slots__ = ("_fd", "buf", "file", "mmap", "path", "size_bytes", "what", "writable")
 
     def __init__(self, path: str, fd: int, size_bytes: int, *, writable: bool, what: str, grows: bool) -> None:
         """Map `size_bytes` of the open descriptor `fd`, which stays the caller's."""
@@ -42,6 +42,8 @@ class Segment:
         self._fd = -1
         self.path, self.size_bytes, self.writable, self.what = path, size_bytes, writable, what
         self.mmap = mmap.mmap(fd, size_bytes, mmap.MAP_SHARED, access)
+        status = os.fstat(fd)
+        self.file = status.st_dev, status.st_ino  # nobody else's while it is mapped
         self.buf = memoryview(self.mmap)
         if grows:
             self._fd = os.dup(fd)

@@ -59,6 +59,17 @@ class Part:
         """Its file."""
         return self.segment.path
 
+    def is_there(self) -> bool:
+        """Whether its name is still its own: not when it was dropped, or the stream removed, or another has its name.
+
+        A part that is not closed is dropped with its stream only.
+        """
+        try:
+            status = os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return (status.st_dev, status.st_ino) == self.segment.file
+
     def word(self) -> int:
         """Return the committed word, by one load."""
         return self.words[0]
