@@ -8,6 +8,7 @@ there when it is handled. So a writer, however fast, fills no mailbox, and a slo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ActorDied, BlockingCall, CallTimeout, SegmentGone
@@ -83,16 +84,27 @@ class Subscription:
         self._armed = False  # since it was armed, no message has been sent
 
     def arm(self) -> None:
-        """Have the next message sent when there is more than has been read. From whatever thread."""
+        """Have the next message sent when there is more than has been read. From whatever thread.
+
+        Again before that message, it changes nothing: who iterates twice must not be told twice ever after.
+        """
         if self._over:
             return
-        self._armed = True
         if self.follower.ended:
             self.cancel()
-        elif self.follower.has_news():
+            return
+        if self._armed:
+            return
+        self._armed = True
+        if self.follower.has_news():
             self._kernel.post(self._deliver)
         else:
-            self._forget = self.follower.on_news(lambda: self._kernel.post(self._deliver))
+            self._listen()
+
+    def _listen(self) -> None:
+        self._forget = self.follower.on_news(lambda: self._kernel.post(self._deliver))
+        if self._over:  # cancelled meanwhile by another thread, which had nothing to forget
+            self.cancel()
 
     def owes(self, kernel: Kernel) -> bool:
         """Whether there is more than the actor, one of `kernel`, has read or been told of. In the kernel's thread."""
@@ -116,12 +128,13 @@ class Subscription:
         if forget is not None:
             forget()
         of_actor = _subscriptions.get(self._cell.address)
-        if of_actor is not None and self in of_actor:
-            of_actor.remove(self)
+        if of_actor is not None:
+            with suppress(ValueError):  # two threads may cancel at once
+                of_actor.remove(self)
 
 
 _subscriptions: dict[int, list[Subscription]] = {}
-"""By the address of the actor; in its kernel's thread."""
+"""By the address of the actor. Each kernel of this process has its own there, so it may change while one looks."""
 
 
 def begin_following(kernel: Kernel, address: int, stream: AppendStream, from_: Any, gaps: Any) -> None:
@@ -136,7 +149,7 @@ def begin_following(kernel: Kernel, address: int, stream: AppendStream, from_: A
 
 def owes_news(kernel: Kernel) -> bool:
     """Whether a stream has grown and an actor of this kernel is still to be told. While none of them is at work."""
-    return any(each.owes(kernel) for of_actor in _subscriptions.values() for each in of_actor)
+    return any(each.owes(kernel) for of_actor in list(_subscriptions.values()) for each in list(of_actor))
 
 
 def end_following(address: int) -> None:

@@ -133,8 +133,9 @@ class Follower:
                 if not later:
                     raise SegmentGone(self.what, self.folder) from None
                 number = later[0]
-        self.close()
-        self._part, self._index = part, 0
+        before, self._part, self._index = self._part, part, 0
+        if before is not None:
+            before.close()
         self._reader = pa.BufferReader(pa.py_buffer(part.segment.mmap).slice(DATA))
         if part.first > self.position:
             wanted, self.position = self.position, part.first
@@ -172,10 +173,14 @@ class Follower:
     # -- waiting ----------------------------------------------------------------------------------------------------
 
     def has_news(self) -> bool:
-        """Whether `take` would do more than to return None."""
+        """Whether `take` would do more than to return None. From any thread."""
         if self.ended:
             return False
-        _, batches, closed = unpack(self._mine().word())
+        part = self._mine()
+        try:
+            _, batches, closed = unpack(part.word())
+        except ValueError:
+            return True  # its reader left this part just now
         return self._index < batches or closed or self._gap is not None
 
     def on_news(self, hear: Callable[[], object]) -> Callable[[], object]:

@@ -151,7 +151,7 @@ def test_a_restarted_actor_subscribes_anew_and_the_old_subscription_is_over(
         append(writer, 3)
         eventually(lambda: watcher.call.numbers() == [0, 1, 2])
         watcher.cast.boom()
-        eventually(lambda: watcher.incarnation == 1 and watcher.is_alive())
+        eventually(lambda: watcher.incarnation == 1 and watcher.call.numbers() == [])  # it has subscribed by then
         append(writer, 3)
         eventually(lambda: watcher.call.numbers() == [3, 4, 5])
         root.stop()
