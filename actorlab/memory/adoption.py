@@ -42,7 +42,10 @@ def take_over(catalogue: Catalogue) -> int:
             try:
                 if _owner(catalogue) == catalogue.path:
                     fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                    return fd
+                    if _owner(catalogue) == catalogue.path:
+                        return fd
+                    fcntl.flock(fd, fcntl.LOCK_UN)  # another node's since we looked
+                    continue
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 owner = _owner(catalogue)
@@ -55,8 +58,8 @@ def take_over(catalogue: Catalogue) -> int:
                 continue
             check_all(catalogue)
             _own(catalogue)
-            fcntl.flock(fd, fcntl.LOCK_SH)
-            return fd
+            # To share the lock is two steps, and another node may take the pool between them: look whose it is then.
+            fcntl.flock(fd, fcntl.LOCK_UN)
     except BaseException:
         os.close(fd)
         raise
@@ -94,20 +97,24 @@ def check_all(catalogue: Catalogue) -> list[str]:
 
 def check(catalogue: Catalogue, handle: Handle) -> None:
     """Compare one version with its name. Raises SegmentGone, or SegmentCorrupt when it had to be put aside."""
-    mine = look_at(handle.path)
-    for stored in catalogue.stored():
-        if mine is not None and stored.file == mine.file:
-            why = _fault(stored)
-            if why:
-                with catalogue.locked():
-                    handles = catalogue.by_segment().get(stored.file, [])
-                    _quarantine(catalogue, stored, handles)
-                    for dataset in {one.dataset for one in handles}:
-                        current = catalogue.current(dataset)
-                        if current is not None and not os.path.lexists(current.path):
-                            _fall_back(catalogue, dataset)
-                raise SegmentCorrupt(stored.path, f"{why}; it was put aside")
+    while (mine := look_at(handle.path)) is not None:
+        stored = next((one for one in catalogue.stored() if one.file == mine.file), None)
+        why = _fault(stored) if stored is not None else ""
+        if stored is not None and not why:
             return
+        with catalogue.locked():
+            again = look_at(handle.path)
+            if again is None or again.file != mine.file:
+                continue  # dropped, compressed or unpacked since
+            if stored is None:
+                break
+            handles = catalogue.by_segment().get(stored.file, [])
+            _quarantine(catalogue, stored, handles)
+            for dataset in {one.dataset for one in handles}:
+                current = catalogue.current(dataset)
+                if current is not None and not os.path.lexists(current.path):
+                    _fall_back(catalogue, dataset)
+        raise SegmentCorrupt(stored.path, f"{why}; it was put aside")
     raise SegmentGone(str(handle), handle.path)
 
 

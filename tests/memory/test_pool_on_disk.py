@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from pool_drill import MIB, helper, table
 
 from actorlab.errors import AlreadyRunning, SegmentCorrupt, SegmentGone, UnsafeDirectory
-from actorlab.memory import ContextPool, PoolSettings, read_usage, remove_pools
+from actorlab.memory import ContextPool, Janitor, PoolSettings, adoption, read_usage, remove_pools
 
 
 @pytest.fixture
@@ -166,3 +167,49 @@ def test_what_a_killed_writer_left_is_swept_by_the_adoption(tmp_path, disk):
     assert not any(name.startswith(".tmp") for name in os.listdir(disk / "p" / "segments"))
     assert second.get("v").equals(table(10))
     second.close()
+
+
+def test_a_pool_that_another_node_took_while_its_lock_was_shared_out_is_that_node_s(tmp_path, disk, monkeypatch):
+    flock, others = fcntl.flock, []
+    here, there = node(tmp_path, "a"), node(tmp_path, "b")
+
+    def flock_in_two_steps(fd: int, operation: int) -> None:
+        if operation & fcntl.LOCK_SH:  # one lock for another: the kernel gives up the first before it has the second
+            monkeypatch.setattr(fcntl, "flock", flock)
+            flock(fd, fcntl.LOCK_UN)
+            others.append(opened(there, disk, persist=True))
+        flock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock_in_two_steps)
+    with pytest.raises(AlreadyRunning, match="b/pools/p"):
+        opened(here, disk, persist=True)
+    (other,) = others
+    other.close()
+
+
+def test_a_version_is_compressed_while_it_is_verified(tmp_path, monkeypatch):
+    where = node(tmp_path, "a")
+    settings = PoolSettings(16 * MIB, keep_last=5, cold_after_s=1e-9)
+    pool = ContextPool(where / "pools", "p", settings=settings)
+    old = pool.publish("v", table(10_000))
+    pool.publish("v", table(20_000))
+    fault = adoption._fault
+
+    def compressed_meanwhile(stored: object) -> str:
+        monkeypatch.setattr(adoption, "_fault", fault)
+        Janitor(pool.path).look()
+        return fault(stored)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(adoption, "_fault", compressed_meanwhile)
+    pool.verify(old)
+    assert read_usage(where)[0].cold_bytes
+    assert old.get().equals(table(10_000))
+
+
+def test_a_version_dropped_while_it_is_verified_is_gone(tmp_path, disk, monkeypatch):
+    pool = opened(node(tmp_path, "a"), disk)
+    handle = pool.put("v", table())
+    fault = adoption._fault
+    monkeypatch.setattr(adoption, "_fault", lambda stored: (pool.drop(handle), fault(stored))[1])
+    with pytest.raises(SegmentGone):
+        pool.verify(handle)
