@@ -29,7 +29,8 @@ class Janitor:
         self.pool = ContextPool(os.path.dirname(path), os.path.basename(path))
         self._now = now
         self._superseded: dict[Handle, float] = {}  # since when
-        self._keeper = Keeper(path) if self.pool.settings.backend == "memfd" else None
+        self._keeper: Keeper | None = None
+        self._keep()
         self._cold = Cold(self.pool.catalogue, self.pool.settings)
 
     def look(self) -> None:
@@ -45,11 +46,22 @@ class Janitor:
             room.trim(handle for handle, since in self._superseded.items() if now - since >= GRACE_S)
             catalogue.free_unreferenced()
         forget_dead(catalogue)
-        if self._keeper is not None:
-            self._keeper.look()
+        self._keep()
         self._announce()
         if self.pool.settings.cold_after_s is not None:
             self._freeze(self.pool.settings.cold_after_s)
+
+    def _keep(self) -> None:
+        """Have a pool without files kept, by another keeper when it was removed and made anew."""
+        keeper = self._keeper
+        if keeper is not None and keeper.is_there():
+            keeper.look()
+            return
+        self._keeper = None
+        if keeper is not None:
+            keeper.close()
+        if self.pool.settings.backend == "memfd":
+            self._keeper = Keeper(self.pool.path)
 
     def close(self) -> None:
         """Let go of the pool, and of the memory that was kept for it. Idempotent."""

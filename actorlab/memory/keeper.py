@@ -37,16 +37,21 @@ class Keeper:
         self._offered: dict[socket.socket, int] = {}
         self._lock = threading.Lock()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._wake, self._woken = os.pipe()
+        self._socket = os.path.join(path, SOCKET)
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        unlink(os.path.join(path, SOCKET))  # of one that failed to begin: a node has one keeper for each pool
+        unlink(self._socket)  # of one that failed to begin: a node has one keeper for each pool
         try:
             self._listener.bind(f"/proc/self/fd/{folder}/{SOCKET}")  # a path has at most 107 bytes
         finally:
             os.close(folder)
         self._listener.listen(64)
+        self._wake, self._woken = os.pipe()
         self._thread = threading.Thread(target=self._run, name="actorlab keeper", daemon=True)
         self._thread.start()
+
+    def is_there(self) -> bool:
+        """Whether writers find it: not when the pool was removed, and perhaps another made in its place."""
+        return os.path.exists(self._socket)
 
     def close(self) -> None:
         """Let go of everything: what nobody has mapped is gone."""
@@ -65,7 +70,11 @@ class Keeper:
         """Close what no link refers to. The janitor's."""
         with self._lock:
             linked = set()
-            for name in os.listdir(self._catalogue.segments):
+            try:
+                names = os.listdir(self._catalogue.segments)
+            except FileNotFoundError:
+                names = []  # the whole pool was removed
+            for name in names:
                 try:
                     linked.add(os.readlink(self._catalogue.segment(name)))
                 except OSError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from pool_drill import MIB, helper, table, temporaries
 
 from actorlab.errors import PoolFull, SegmentCorrupt, SegmentGone, SharedMemoryError, SpecError
 from actorlab.memory import ContextPool, Janitor, PoolSettings, read_usage
+from actorlab.memory.keeper import Handover
 
 
 @pytest.fixture
@@ -137,3 +139,21 @@ def test_a_link_that_no_pool_made_is_refused(pool, tmp_path):
         os.symlink(f"/proc/{os.getpid()}/fd/{file.fileno()}", handle.path)
         with pytest.raises(SegmentGone):
             handle.get()
+
+
+def test_the_keeper_goes_on_when_the_pool_s_links_are_removed_under_its_hands(pool):
+    fd = os.memfd_create("one")
+    handover = Handover(pool.path, fd)
+    os.close(fd)
+    shutil.rmtree(os.path.join(pool.path, "data"))
+    handover.close()
+    again = ContextPool(Path(pool.path).parent, "p")
+    assert again.put("v", table()).get().equals(table())
+
+
+def test_a_pool_that_is_removed_and_made_anew_between_two_looks_has_a_keeper_again(pool, janitor):
+    pool.put("v", table())
+    pool.remove()
+    again = ContextPool(Path(pool.path).parent, "p", settings=pool.settings)
+    janitor.look()
+    assert again.put("v", table()).get().equals(table())
