@@ -201,7 +201,11 @@ class Lazy(Generic[T]):
                 slot.future.reply(value)
                 return slot
         work = [(slot, key, self._build, self._args, self._kwargs)]
-        threading.Thread(target=_run, args=(work,), name="actorlab lazy", daemon=True).start()
+        try:
+            threading.Thread(target=_run, args=(work,), name="actorlab lazy", daemon=True).start()
+        except BaseException as error:
+            _fail(slot, key, error)
+            raise
         return slot
 
     def _hold(self, slot: _Slot, value: T) -> T:
@@ -285,10 +289,7 @@ def _carry_out(slot: _Slot, key: Hashable, build: Callable[..., Any], args: Any,
     _here.building.pop(threading.get_ident(), None)
     slot.seconds = time.monotonic() - slot.began
     if error is not None:
-        with _here.lock:
-            if _here.slots.get(key) is slot:
-                del _here.slots[key]  # before it is heard of: who asks from now on tries again
-        slot.future.fail(error)
+        _fail(slot, key, error)
         del error  # or it and this frame keep each other, and all that the build had in hand
         return
     try:
@@ -296,6 +297,13 @@ def _carry_out(slot: _Slot, key: Hashable, build: Callable[..., Any], args: Any,
     except TypeError:
         pass  # cannot be weakly referenced: only leases keep it
     slot.future.reply(value)
+
+
+def _fail(slot: _Slot, key: Hashable, error: BaseException) -> None:
+    with _here.lock:
+        if _here.slots.get(key) is slot:
+            del _here.slots[key]  # before it is heard of: who asks from now on tries again
+    slot.future.fail(error)
 
 
 def _key_of(build: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:

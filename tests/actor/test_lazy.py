@@ -340,3 +340,16 @@ def test_a_forked_child_builds_for_itself_what_its_parent_was_building(gate: Gat
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     gate.open.set()
     thread.join(10)
+
+
+def test_where_no_thread_can_begin_whoever_asks_next_tries_again(monkeypatch):
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    recipe = al.lazy(build, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError) as refused:
+            recipe.get()
+    assert recipe.get(timeout_s=20).parts == (1,)
+    assert refused  # what it was refused with has been kept until here
