@@ -101,7 +101,7 @@ def map_sealed(key: Key, path: str, size_bytes: int, what: str) -> mmap.mmap | N
     for _ in range(_TRIES):
         fd = open_sealed(path, what)
         try:
-            _take_lease(fd)
+            take_lease(fd)
             status = os.fstat(fd)
             if status.st_size != size_bytes:
                 return None
@@ -117,14 +117,15 @@ def map_sealed(key: Key, path: str, size_bytes: int, what: str) -> mmap.mmap | N
     else:
         raise SegmentGone(what, path)
     if len(_noted) > 2 * len(_maps) + 64:
-        for other in [other for other in _noted if other not in _maps]:
-            del _noted[other]
+        for other in [other for other in list(_noted) if other not in _maps]:  # threads may do this at once
+            _noted.pop(other, None)
     _noted[key] = (status.st_ino, set())
     note_holder(key)
     return mapping
 
 
-def _take_lease(fd: int) -> None:
+def take_lease(fd: int) -> None:
+    """Hold an open segment; without a lease if it is being looked at all the time who holds it. Never waits."""
     for _ in range(_TRIES):
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -151,7 +152,7 @@ def note_holder(key: Key) -> None:
     if rows > _ROWS:  # lines of what was let go long ago: begin anew, and have everybody noted again
         flags |= os.O_TRUNC
         _rows[pool] = 0
-        for _, others in _noted.values():
+        for _, others in list(_noted.values()):
             others.clear()
     try:
         fd = os.open(os.path.join(pool, HOLDERS, str(os.getpid())), flags, 0o600)

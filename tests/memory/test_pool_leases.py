@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import weakref
 from pathlib import Path
 
 import pytest
 from pool_drill import MIB, charged, helper, table
 
-from actorlab.memory import ContextPool, PoolUsage, name_holders, read_usage
+from actorlab.memory import ContextPool, PoolUsage, lease, name_holders, read_usage
 
 
 @pytest.fixture
@@ -116,3 +117,14 @@ def test_usage_is_read_from_the_directory_alone(pool):
 
 def test_of_a_node_that_is_gone_there_is_no_usage(tmp_path):
     assert read_usage(tmp_path / "nothing") == ()
+
+
+def test_threads_that_take_versions_at_once_do_not_disturb_each_other(pool, monkeypatch):
+    class TakenMeanwhile(weakref.WeakValueDictionary):
+        def __contains__(self, key: object) -> bool:
+            lease._noted[("another thread's", "v", len(lease._noted), 0)] = (1, set())
+            return super().__contains__(key)
+
+    monkeypatch.setattr(lease, "_maps", TakenMeanwhile(lease._maps))
+    monkeypatch.setattr(lease, "_noted", {("let go", "v", n, 0): (1, set()) for n in range(1000)})
+    assert pool.put("v", table()).get().equals(table())
