@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ..errors import SegmentGone, SpecError
+from ..errors import SegmentGone, SharedMemoryError, SpecError
 from .adoption import check, take_over
 from .catalogue import Catalogue, check_private
 from .content import as_content
@@ -127,11 +127,14 @@ class ContextPool:
             given = what
             if given.pool != self.path:
                 raise ValueError(f"{given} is not of the pool {self.path}: put its data here")
-            with self.catalogue.locked():
-                handle = given if given.dataset == dataset else self._writer.link(dataset, given)
-                if not os.path.lexists(handle.path):
-                    raise SegmentGone(str(handle), handle.path)
-                self.catalogue.set_current(handle)
+            try:
+                with self.catalogue.locked():
+                    handle = given if given.dataset == dataset else self._writer.link(dataset, given)
+                    if not os.path.lexists(handle.path):
+                        raise SegmentGone(str(handle), handle.path)
+                    self.catalogue.set_current(handle)
+            except FileNotFoundError:  # with the whole pool
+                raise SegmentGone(str(given), given.path) from None
         else:
             content = as_content(what)
             handle = self._made_good(lambda: self._writer.put(dataset, content, publish=True))
@@ -141,10 +144,14 @@ class ContextPool:
     def announce(self, handle: Handle) -> None:
         """Tell the subscribers of a published version. `publish` does, and the janitor where it could not."""
         try:
-            if self._subscribers.tell(handle) and self.current(handle.dataset) == handle:
-                self.catalogue.set_announced(handle)
+            if self._subscribers.tell(handle):
+                with self.catalogue.locked():  # or it would be noted after a later version was, and that told again
+                    if self.current(handle.dataset) == handle:
+                        self.catalogue.set_announced(handle)
         except FileNotFoundError:
             pass  # with the whole pool
+        except SharedMemoryError:
+            pass  # somebody that is stopped has the lock: it is published, and the janitor sees to the rest
 
     def subscribe(self, dataset: str, subscriber: Subscriber) -> Handle | None:
         """Have an actor (`self.ref`) told of each version from now on; return the current one.
@@ -186,8 +193,10 @@ class ContextPool:
             raise SpecError(f"pool {self.name!r}", "has no files for an append stream to grow in: use 'shm' or 'file'")
         stream = self.stream(name)
         allocate = self.room.allocate
-        return StreamWriter(
-            stream.folder, str(stream), allocate, schema=schema, part_bytes=part_bytes, max_bytes=max_bytes
+        return self._made_good(
+            lambda: StreamWriter(
+                stream.folder, str(stream), allocate, schema=schema, part_bytes=part_bytes, max_bytes=max_bytes
+            )
         )
 
     def stream(self, name: str) -> AppendStream:

@@ -43,9 +43,14 @@ class Room:
     def set_aside(self, dataset: str, needed: int, evict: bool = True) -> tuple[str, int]:
         """Create a temporary file that `needed` bytes are set aside for, made room for first; return it, locked."""
         self.make(dataset, needed, evict=evict)
-        name = temporary_name(os.getpid(), next(_numbers), needed, dataset)
-        path = self._catalogue.segment(name)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        while True:
+            path = self._catalogue.segment(temporary_name(os.getpid(), next(_numbers), needed, dataset))
+            try:
+                fd = os.open(path, flags, 0o600)
+                break
+            except FileExistsError:
+                continue  # left by a process that was killed and had our number
         # Under the pool's lock, so a sweep never finds it free. Killed from here on, the kernel frees it.
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # crash: aside.locked

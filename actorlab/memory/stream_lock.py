@@ -15,9 +15,16 @@ from .capabilities import has
 
 
 def lock_stream(folder: str, what: str) -> int:
-    """Return a descriptor of the stream's directory, made if need be, with the lock upon it. Raises StreamBusy."""
+    """Return a descriptor of the stream's directory, made if need be, with the lock upon it.
+
+    Raises StreamBusy, and FileNotFoundError when the pool was removed.
+    """
     while True:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        for each in (os.path.dirname(folder), folder):  # and no more: the pool is not ours to make
+            try:
+                os.mkdir(each, 0o700)
+            except FileExistsError:
+                pass
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

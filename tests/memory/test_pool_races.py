@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ import pyarrow as pa
 import pytest
 from pool_drill import MIB, table
 
-from actorlab.errors import SegmentGone
-from actorlab.memory import ContextPool, Janitor, PoolSettings
+from actorlab.errors import SegmentGone, SharedMemoryError
+from actorlab.memory import ContextPool, Handle, Janitor, PoolSettings, catalogue, room
+from actorlab.memory.catalogue import temporary_name
+from actorlab.memory.content import as_content
 
 
 @pytest.fixture
@@ -57,3 +61,42 @@ def test_batches_whose_pool_is_removed_while_they_come_are_refused_and_not_store
         pool.put("v", batches())
     assert pool.put("w", table()).get().equals(table())
     assert pool.versions("v") == []
+
+
+def test_a_stream_can_be_begun_in_a_pool_that_was_removed_and_the_pool_is_whole_again(pool):
+    shutil.rmtree(pool.path)
+    with pool.append_stream("s") as writer:
+        writer.append({"n": [1]})
+    assert pool.put("v", table()).get().equals(table())
+    assert pool.stream("s").table()["n"].to_pylist() == [1]
+    assert os.stat(pool.catalogue.streams).st_mode & 0o077 == 0
+
+
+def test_a_version_of_a_removed_pool_cannot_be_published(pool):
+    handle = pool.put("v", table())
+    shutil.rmtree(pool.path)
+    with pytest.raises(SegmentGone):
+        pool.publish("v", handle)
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_in_nobodys_way(pool, monkeypatch):
+    monkeypatch.setattr(room, "_numbers", count(1))
+    data = bytes(1000)
+    left = temporary_name(os.getpid(), 1, as_content(data).size_bytes, "v")
+    Path(pool.catalogue.segment(left)).touch()
+    assert bytes(pool.put("v", data).get()) == data
+
+
+def test_that_all_were_told_of_a_version_is_noted_before_another_can_be_published(pool, monkeypatch):
+    # Else a slower publisher would note the version before, and the janitor tell all of the newest once more.
+    note, noted = pool.catalogue.set_announced, []
+
+    def publish_meanwhile(handle: Handle) -> None:
+        with pytest.raises(SharedMemoryError):
+            ContextPool(Path(pool.path).parent, "p").publish("v", table(20))
+        noted.append(handle)
+        note(handle)
+
+    monkeypatch.setattr(catalogue, "_LOCK_TIMEOUT_S", 0)
+    monkeypatch.setattr(pool.catalogue, "set_announced", publish_meanwhile)
+    assert pool.publish("v", table()) == noted[0]
