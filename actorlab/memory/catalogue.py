@@ -32,12 +32,14 @@ from dataclasses import dataclass
 from ..errors import SharedMemoryError, UnsafeDirectory
 from .handle import DATA, SETS, Handle
 from .lease import HOLDERS, is_held
-from .segment import unlink
+from .segment import unlink, unlock
 from .stream_layout import STREAMS, part_number
 from .stream_part import stream_bytes
 
 SEGMENTS, SUBSCRIBERS = "segments", "subscribers"
 COUNTER, CURRENT, ANNOUNCED, LOCK = "counter", "current", "announced", "lock"
+TURN = ".turn"
+"""What is to be a version's next link, among the segments; there only while somebody has the lock."""
 
 _TEMPORARY = re.compile(r"\.tmp\.(\d+)\.\d+\.(\d+)\.(.+)")  # pid, number, bytes set aside, dataset
 _LOCK_TIMEOUT_S = 5.0
@@ -89,24 +91,30 @@ class Catalogue:
         A file description of its own each time, so threads exclude each other as processes do. A holder that is stopped
         rather than dead would stop everybody: SharedMemoryError after 5 s.
         """
-        path = self._of_pool(LOCK)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(path, flags, 0o600)
+        fd = self._lock()
         try:
-            give_up_at = time.monotonic() + _LOCK_TIMEOUT_S
-            while True:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > give_up_at:
-                        raise SharedMemoryError(
-                            f"pool {self.path} has been locked for {_LOCK_TIMEOUT_S:g} s: is a writer stopped?"
-                        ) from None
-                    time.sleep(0.001)
             yield
         finally:
-            os.close(fd)
+            unlock(fd)
+
+    def _lock(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        give_up_at = time.monotonic() + _LOCK_TIMEOUT_S
+        while True:
+            fd = os.open(self._of_pool(LOCK), flags, 0o600)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(fd)
+                if time.monotonic() > give_up_at:
+                    raise SharedMemoryError(
+                        f"pool {self.path} has been locked for {_LOCK_TIMEOUT_S:g} s: is a writer stopped?"
+                    ) from None
+                time.sleep(0.001)
+                continue
+            if os.fstat(fd).st_nlink:
+                return fd
+            os.close(fd)  # removed with its pool, and there may be another
 
     # -- segments ---------------------------------------------------------------------------------------------------
 
@@ -196,8 +204,8 @@ class Catalogue:
             except BlockingIOError:
                 pass  # its writer lives
             finally:
-                os.close(fd)
-        return removed
+                unlock(fd)
+        return removed + unlink(self.segment(TURN))
 
     def free_unreferenced(self) -> int:
         """Free the segments that no version refers to and nobody holds; return their bytes. Under the lock."""

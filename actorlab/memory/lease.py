@@ -22,6 +22,7 @@ from collections.abc import Callable
 
 from ..errors import SegmentCorrupt, SegmentGone, SharedMemoryError
 from .capabilities import has
+from .segment import unlock
 
 HOLDERS = "holders"
 SEALED_MODE = 0o400
@@ -178,4 +179,4 @@ def is_held(path: str) -> bool:
     except BlockingIOError:
         return True
     finally:
-        os.close(fd)
+        unlock(fd)

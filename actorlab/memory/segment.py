@@ -173,6 +173,17 @@ def _allocate(fd: int, offset: int, length: int, what: str, directory: str) -> N
         raise no_room(what, length, directory) from None
 
 
+def unlock(fd: int) -> None:
+    """Close a descriptor and give up the lock upon it, for a copy of it too.
+
+    A child that another thread is just forking has one, which would keep the lock for as long as the child lives.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+    finally:
+        os.close(fd)
+
+
 def unlink(path: str) -> bool:
     """Remove a file if it is there; return whether it was. Whoever has it mapped keeps what he has."""
     try:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from ..errors import PoolFull, SegmentGone, SpecError, StreamEnded
 from .futex import wake_all
 from .layout import PAGE, round_up
-from .segment import unlink
+from .segment import unlink, unlock
 from .stream_layout import COMMITTED, DATA, MAX_BATCHES, MAX_PART_BYTES, pack, part_name, part_number
 from .stream_lock import lock_stream
 from .stream_part import Part, part_numbers
@@ -296,7 +296,7 @@ class StreamWriter:
                 part.close()
             fd, self._lock_fd = self._lock_fd, -1
             if fd >= 0:
-                os.close(fd)
+                unlock(fd)
 
     def __enter__(self) -> Self:
         return self

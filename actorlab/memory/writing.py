@@ -23,7 +23,7 @@ from .content import Content, StreamContent
 from .handle import Handle
 from .keeper import Handover
 from .room import Room
-from .segment import unlink
+from .segment import unlink, unlock
 from .settings import PoolBackend
 from .space import FULL, allocate, no_room
 
@@ -100,7 +100,7 @@ class Writer:
                 return self._link(dataset, content, name, size, publish)
         finally:
             unlink(temporary)
-            os.close(fd)
+            unlock(fd)
 
     def _write_to_memory(self, dataset: str, content: Content, publish: bool) -> Handle:
         """Write into memory that has no file, and have the pool's keeper keep it. Room is set aside for it."""

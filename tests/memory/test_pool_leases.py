@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import weakref
@@ -128,3 +129,19 @@ def test_threads_that_take_versions_at_once_do_not_disturb_each_other(pool, monk
     monkeypatch.setattr(lease, "_maps", TakenMeanwhile(lease._maps))
     monkeypatch.setattr(lease, "_noted", {("let go", "v", n, 0): (1, set()) for n in range(1000)})
     assert pool.put("v", table()).get().equals(table())
+
+
+def test_a_child_forked_while_a_version_is_put_or_looked_at_does_not_hold_it(pool, monkeypatch):
+    flock, copies = fcntl.flock, []
+
+    def flock_and_fork(fd: int, operation: int) -> None:
+        flock(fd, operation)
+        copies.append(os.dup(fd))  # as a child has it that another thread forks now
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", flock_and_fork)
+        handle = pool.put("v", table())
+        assert not pool.is_held(handle)
+    assert not pool.is_held(handle)
+    for fd in copies:
+        os.close(fd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -85,6 +86,42 @@ def test_what_a_killed_process_of_the_same_number_left_is_in_nobodys_way(pool, m
     left = temporary_name(os.getpid(), 1, as_content(data).size_bytes, "v")
     Path(pool.catalogue.segment(left)).touch()
     assert bytes(pool.put("v", data).get()) == data
+
+
+def test_a_lock_that_was_removed_with_its_pool_locks_nothing(pool, monkeypatch):
+    flock = fcntl.flock
+
+    def removed_meanwhile(fd: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        shutil.rmtree(pool.path)
+        ContextPool(Path(pool.path).parent, "p")
+        flock(fd, operation)
+
+    monkeypatch.setattr(catalogue, "_LOCK_TIMEOUT_S", 0)
+    monkeypatch.setattr(fcntl, "flock", removed_meanwhile)
+    with pool.catalogue.locked(), pytest.raises(SharedMemoryError), catalogue.Catalogue(pool.path).locked():
+        pass
+
+
+@pytest.mark.parametrize("what", ["pool", "stream"])
+def test_a_child_forked_while_a_lock_is_held_does_not_keep_it(pool, monkeypatch, what):
+    flock, copies = fcntl.flock, []
+
+    def flock_and_fork(fd: int, operation: int) -> None:
+        flock(fd, operation)
+        copies.append(os.dup(fd))  # as a child has it that another thread forks now
+
+    monkeypatch.setattr(catalogue, "_LOCK_TIMEOUT_S", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", flock_and_fork)
+        if what == "pool":
+            pool.put("v", table())
+        else:
+            pool.append_stream("s").close()
+    pool.put("v", table(20))
+    pool.append_stream("s").close()
+    for fd in copies:
+        os.close(fd)
 
 
 def test_that_all_were_told_of_a_version_is_noted_before_another_can_be_published(pool, monkeypatch):
