@@ -17,11 +17,11 @@ import struct
 from typing import Any
 
 from ..errors import PoolFull, SegmentCorrupt, SegmentGone, SharedMemoryFull
-from .catalogue import Catalogue, Stored, look_at
+from .catalogue import TURN, Catalogue, Stored, look_at
 from .handle import Handle
-from .lease import is_held, open_sealed
+from .lease import is_held, open_sealed, take_lease
 from .room import Room
-from .segment import unlink
+from .segment import unlink, unlock
 from .settings import PoolSettings
 from .space import FULL, no_room
 
@@ -77,9 +77,9 @@ class Cold:
                 raise
             finally:
                 unlink(temporary)
-                os.close(fd)
+                unlock(fd)
         finally:
-            os.close(source)
+            unlock(source)
 
     def thaw(self, handle: Handle) -> None:
         """Unpack what `handle` names, if it is compressed, and see that it is what was sealed.
@@ -98,7 +98,7 @@ class Cold:
                 raise SegmentCorrupt(path, text)
             name = _HEAD.unpack(head)[2].rstrip(b"\0").decode("ascii", "replace")
             with self._catalogue.locked():
-                fcntl.flock(source, fcntl.LOCK_SH | fcntl.LOCK_NB)  # or it might be what room is made of
+                take_lease(source)  # or it might be what room is made of
                 temporary, fd = self._room.set_aside(handle.dataset, handle.size_bytes)
             try:
                 if decompress(source, fd) != name.partition("-")[0]:
@@ -116,9 +116,9 @@ class Cold:
                 raise
             finally:
                 unlink(temporary)
-                os.close(fd)
+                unlock(fd)
         finally:
-            os.close(source)
+            unlock(source)
 
     def _turn_over(self, temporary: str, path: str, old: Stored) -> None:
         """Have every version of `old` refer to the file `temporary`, from now on `path`. Under the lock."""
@@ -126,9 +126,10 @@ class Cold:
             os.rename(temporary, path)
         # crash: turn.named
         for handle in self._catalogue.by_segment().get(old.file, []):
-            aside = os.path.join(os.path.dirname(handle.path), f".turn.{os.getpid()}")
+            aside = self._catalogue.segment(TURN)
             unlink(aside)
             os.link(path, aside, follow_symlinks=False)
+            # Killed here: one link more, until the next sweep.
             # crash: turn.version
             os.replace(aside, handle.path)
         # crash: turn.freed

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import mmap
 
 DATA, SETS = "data", "sets"
+_TRIES = 20
 _ENTRY = re.compile(r"v(\d{8,})\.([0-9a-f]{8})\.(arrow|object)\.(\d+)\.(\d+)\.([0-9a-f]{16})")
 
 # One table a version and process, for as long as anybody here uses it. A column or a slice keeps the mapping but not
@@ -99,13 +100,12 @@ class Handle:
     def hold(self) -> mmap.mmap:
         """Return the segment's bytes as they are: whoever keeps this keeps the version, and needs not decode it."""
         key: Key = (self.pool, self.dataset, self.version, self.nonce)
-        mapping = map_sealed(key, self.path, self.size_bytes, str(self))
-        if mapping is None:
-            self._thaw()
+        for _ in range(_TRIES):
             mapping = map_sealed(key, self.path, self.size_bytes, str(self))
-            if mapping is None:
-                raise SegmentCorrupt(self.path, f"has not the {self.size_bytes:,} bytes that were sealed")
-        return mapping
+            if mapping is not None:
+                return mapping
+            self._thaw()  # it may be compressed again before we have it
+        raise SegmentCorrupt(self.path, f"has not the {self.size_bytes:,} bytes that were sealed")
 
     def _thaw(self) -> None:
         """Unpack the version, which somebody compressed since; the rare case, so nothing of it is imported before."""

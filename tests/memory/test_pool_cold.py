@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from pool_drill import MIB, charged, helper, table, temporaries
 
 from actorlab.errors import PoolFull, SegmentCorrupt
-from actorlab.memory import ContextPool, Janitor, PoolSettings, PoolUsage, read_usage
+from actorlab.memory import ContextPool, Handle, Janitor, PoolSettings, PoolUsage, read_usage
+from actorlab.memory.cold import Cold
 
 
 @pytest.fixture
@@ -114,3 +116,47 @@ def test_a_cold_version_that_was_damaged_is_refused(pool):
             file.seek(at)
             file.write(byte)
     assert old.get().equals(table(10_000))
+
+
+def test_a_version_compressed_again_before_its_reader_has_it_is_unpacked_again(pool, monkeypatch):
+    old = pool.publish("v", table(10_000))
+    pool.publish("v", table(20_000))
+    janitor = Janitor(pool.path)
+    janitor.look()
+    thaw = Cold.thaw
+
+    def thaw_in_vain(cold: Cold, handle: Handle) -> None:
+        monkeypatch.setattr(Cold, "thaw", thaw)
+        thaw(cold, handle)
+        janitor.look()
+        assert usage(pool).cold_bytes
+
+    monkeypatch.setattr(Cold, "thaw", thaw_in_vain)
+    assert old.get().equals(table(10_000))
+
+
+def test_a_version_is_unpacked_while_somebody_looks_who_holds_it(pool):
+    old = pool.publish("v", table(10_000))
+    pool.publish("v", table(20_000))
+    Janitor(pool.path).look()
+    looking = os.open(old.path, os.O_RDONLY)
+    try:
+        fcntl.flock(looking, fcntl.LOCK_EX)  # as `is_held` does for a moment
+        assert old.get().equals(table(10_000))
+    finally:
+        os.close(looking)
+
+
+def test_what_was_killed_while_it_turned_a_version_over_keeps_nothing_from_coming_free(pool, monkeypatch):
+    def die(*what: object) -> None:
+        raise KeyboardInterrupt
+
+    old = pool.publish("v", table(10_000))
+    new = pool.publish("v", table(20_000))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", die)
+        Janitor(pool.path).look()
+    pool.drop(old)
+    pool.drop(new)
+    pool.tidy()
+    assert pool.bytes_shared() == 0
