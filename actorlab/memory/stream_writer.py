@@ -79,6 +79,7 @@ class StreamWriter:
         self._part_bytes, self._max_bytes = round_up(part_bytes, PAGE), max_bytes
         self._order = threading.Lock()
         self._part: Part | None = None
+        self._position = 0
         self._lock_fd = lock_stream(folder, what)
         try:
             _writers.add(self)
@@ -108,6 +109,7 @@ class StreamWriter:
         if part.commit().closed:
             raise StreamEnded(self.what, part.first + part.commit().batches)
         part.trim()
+        self._position = part.first + part.commit().batches
         self._allocated = round_up(DATA + part.commit().length, PAGE)
         if len(numbers) > 1:  # killed between the new part and the old one's last word: say it now
             before = Part.open(self._folder, numbers[-2], writable=True)
@@ -117,9 +119,9 @@ class StreamWriter:
 
     @property
     def position(self) -> int:
-        """The number that the next batch will have."""
-        part = self._mine()
-        return part.first + part.commit().batches
+        """The number that the next batch will have. From any thread, while another appends too."""
+        self._mine()
+        return self._position
 
     def append(self, rows: Rows) -> int:
         """Commit a batch and return its number: a record batch, a table, a list of rows (dicts), a dict of columns.
@@ -160,10 +162,11 @@ class StreamWriter:
         # Killed after it: the batch is there; who sleeps finds it when he looks by himself, within half a second.
         # crash: append.committed
         _wake(part)
-        self.schema = batch.schema
+        number = part.first + commit.batches
+        self._position, self.schema = number + 1, batch.schema
         if not commit.batches:
             self._retain(part)
-        return part.first + commit.batches
+        return number
 
     def _see_that_it_is_there(self, part: Part) -> None:
         """Raise SegmentGone if the stream was removed: what has its name now may be another's."""

@@ -185,3 +185,21 @@ def test_a_child_forked_while_somebody_begins_to_listen_can_listen(pool: Context
                     os._exit(1)
         writer.append(batch(0))
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+
+
+def test_a_writer_s_position_can_be_asked_while_another_thread_appends(
+    pool: ContextPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pool.append_stream("s", part_bytes=8192) as writer:
+        writer.append(batch(0))
+        mine = writer._mine
+
+        def appended_meanwhile() -> Part:
+            monkeypatch.setattr(writer, "_mine", mine)
+            part = mine()
+            writer.append(batch(1, 2000))  # in another part: the one before is closed
+            return part
+
+        monkeypatch.setattr(writer, "_mine", appended_meanwhile)
+        assert writer.position in (1, 2)
+        assert writer.position == 2
