@@ -112,9 +112,13 @@ class Station:
     def run(self) -> None:
         """Serve in the calling thread until told to end."""
         self.kernel.post(self._begin)
-        threading.Thread(target=self._beat, name="actorlab heart", daemon=True).start()
-        self.kernel.run()
-        self._over.set()
+        heart = threading.Thread(target=self._beat, name="actorlab heart", daemon=True)
+        heart.start()
+        try:
+            self.kernel.run()
+        finally:
+            self._over.set()
+            heart.join()  # else it finds our locks given up, takes the controller for dead, and ends the whole process
         if self.runtime.outlet is not None and self.kernel.inlet is not None:
             self.runtime.outlet.flush()
         self._tree.close()
