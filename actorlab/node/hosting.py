@@ -126,10 +126,14 @@ class Hosting:
 
 
 def refuse_hosts(slots: dict[int, Slot], number: int) -> NotMovable | None:
-    """Return why a worker may not be recycled just now: its process hosts others, who would die with it."""
+    """Return why a worker may not be recycled just now: its process hosts others, who would die with it, or will."""
     guests = [slot.number for slot in slots.values() if slot.host == number]
-    if not guests:
+    coming = [slot.number for slot in slots.values() if slot.goes_to == number]
+    if guests:
+        hosted = ", ".join(map(str, guests))
+        why = f"its process hosts the actors of worker {hosted}: give them one of their own first (add_worker())"
+    elif coming:
+        why = f"its process is to host those of worker {', '.join(map(str, coming))}, which is being drained; ask again"
+    else:
         return None
-    hosted = ", ".join(map(str, guests))
-    why = f"its process hosts the actors of worker {hosted}: give them one of their own first (add_worker())"
     return WorkerStays(f"worker {number}", why)

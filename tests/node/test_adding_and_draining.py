@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moving_actors import Blocking, Counter, Keeping, Locked
+from moving_actors import Blocking, Counter, Keeping, Locked, begin_recycling
 
 import actorlab as al
 from actorlab.telemetry import Event
@@ -29,6 +29,23 @@ def node(heard: list[Event]) -> Iterator[al.Node]:
     # a minute, for a machine that does much else meanwhile
     with al.Node(workers=2, mailbox=al.Mailbox(timeout_s=60.0), on_event=heard.append) as node:
         yield node
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    paths = tmp_path / "first", tmp_path / "second"
+    yield paths
+    for path in paths:
+        path.touch()
+
+
+def hold_up(node: al.Node, number: int, gate: Path) -> Any:
+    """Return an actor in a worker that cannot leave before the gate is open."""
+    ref = node.spawn(Counter, 5, placement=number)
+    ref.cast.hold(str(gate))
+    while not gate.with_name(gate.name + ".held").exists():
+        time.sleep(0.001)
+    return ref
 
 
 def pids(node: al.Node) -> list[int]:
@@ -163,6 +180,21 @@ def test_who_cannot_be_drained_is_told_why(node: al.Node) -> None:
         node.recycle_worker(2)
     with al.Node(workers=1) as alone, pytest.raises(al.NotMovable, match="no other worker's process"):
         alone.drain_worker(1)
+
+
+def test_whose_process_is_about_to_take_a_guest_in_does_not_leave(
+    node: al.Node, heard: list[Event], gates: tuple[Path, Path]
+) -> None:
+    one, two = (hold_up(node, number, gate) for number, gate in enumerate(gates, 1))
+    guest, host = begin_recycling(node, 1, drain=True), begin_recycling(node, 2)
+    gates[0].touch()
+    guest.get(timeout=30)
+    gates[1].touch()
+    with pytest.raises(al.WorkerStays, match="is to host those of worker 1"):
+        host.get(timeout=30)
+    node.wait_idle(30)
+    assert one.within(30).call.add(1) == two.within(30).call.add(1) == 6
+    assert "worker_died" not in [event.kind for event in heard]
 
 
 def test_a_rolling_restart_gives_guests_processes_of_their_own(node: al.Node) -> None:
