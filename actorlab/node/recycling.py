@@ -27,6 +27,7 @@ from .runtime import ProcessRuntime, log
 
 TRIES = 3
 COUNT_EVERY_S = 1.0
+RESTART = "restart"
 MEMORY = "above its soft limit of memory"
 
 
@@ -47,6 +48,7 @@ class Recycler:
         self._one_at_a_time = Lock()
         self._under_way: dict[int, Future[int]] = {}
         self._why: dict[int, str] = {}
+        self._drains: dict[int, bool] = {}
         self._not_before: dict[int, float] = {}  # after a refusal
         self._counted_at = 0.0
         self._handled_at_start: dict[int, int] = {}
@@ -66,8 +68,8 @@ class Recycler:
         with self._one_at_a_time:
             self._renew()
             guests = [slot.number for slot in tuple(self._slots.values()) if slot.host]
-            fresh = {number: self.recycle(number, "restart") for number in guests}
-            return [fresh.get(number) or self.recycle(number, "restart") for number in tuple(self._slots)]
+            fresh = {number: self.recycle(number, RESTART) for number in guests}
+            return [fresh.get(number) or self.recycle(number, RESTART) for number in tuple(self._slots)]
 
     def grants(self) -> dict[str, Callable[..., dict[str, Any]]]:
         """Return what may be wished for from outside."""
@@ -93,6 +95,11 @@ class Recycler:
             return
         before = self._under_way.get(number)
         if before is not None:
+            if why == RESTART or drain != self._drains[number]:
+                # its process may have been made before the code changed, or be its own where none was wanted
+                post = self._runtime.kernels[CONTROLLER_HOME].post
+                before.on_settled(lambda: post(self._begin, number, why, done, drain))
+                return
             before.on_settled(lambda: done.reply(slot.pid) if before.state == 1 else done.fail(before.outcome()[1]))
             return
         refused = refuse_hosts(self._slots, number)
@@ -105,7 +112,7 @@ class Recycler:
         if refused is not None:
             done.fail(refused)
             return
-        self._under_way[number], self._why[number] = done, why
+        self._under_way[number], self._why[number], self._drains[number] = done, why, drain
         how = self._options.recycle
         restart = how.on_stuck == "restart"
         self._runtime.tell_kernel(number, "hand_over", how.timeout_s, restart, how.timeout_s)

@@ -197,6 +197,14 @@ def test_whose_process_is_about_to_take_a_guest_in_does_not_leave(
     assert "worker_died" not in [event.kind for event in heard]
 
 
+def test_who_is_to_be_drained_while_it_is_recycled_is_drained_then(node: al.Node, gates: tuple[Path, Path]) -> None:
+    ref = hold_up(node, 1, gates[0])
+    recycled, drained = begin_recycling(node, 1), begin_recycling(node, 1, drain=True)
+    gates[0].touch()
+    assert recycled.get(timeout=30) != drained.get(timeout=30) == pids(node)[1] == pids(node)[0]
+    assert ref.within(30).call.state()[0] == 5
+
+
 def test_a_rolling_restart_gives_guests_processes_of_their_own(node: al.Node) -> None:
     ref = node.spawn(Counter, 4, placement=1)
     node.drain_worker(1)

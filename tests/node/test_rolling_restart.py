@@ -6,12 +6,14 @@ import importlib
 import json
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from moving_actors import Counter, Locked
+from moving_actors import Counter, Locked, begin_recycling
 
 import actorlab as al
 from actorlab.cli import main
@@ -90,6 +92,26 @@ def test_one_that_cannot_move_stops_it_and_it_can_be_tried_again() -> None:
         assert now[0] != before[0] and now[1] == before[1]
         locked.stop()
         assert len(node.rolling_restart()) == 2
+
+
+def test_a_worker_that_is_being_recycled_already_is_recycled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, asked = tmp_path / "open", threading.Event()
+    with al.Node(workers=1) as node, ThreadPoolExecutor() as pool:
+        node.spawn(Counter, placement=1).cast.hold(str(gate))
+        while not gate.with_name("open.held").exists():
+            time.sleep(0.001)
+        recycled = begin_recycling(node, 1)  # its successor may have been forked before the code changed
+        recycler = node._controller.recycler
+        begin = recycler.begin
+        monkeypatch.setattr(recycler, "begin", lambda *how: (begin(*how), asked.set())[0])
+        restarted = pool.submit(node.rolling_restart)
+        assert asked.wait(30)
+        joined = begin_recycling(node, 1)
+        gate.touch()
+        assert [recycled.get(timeout=30)] == [joined.get(timeout=30)] != restarted.result(timeout=30)
+        assert node.workers[0].recycles == 2
 
 
 def test_it_can_be_wished_for_from_outside(capsys: pytest.CaptureFixture[str]) -> None:
