@@ -107,7 +107,7 @@ class Hosting:
         if host is None or host.process is None or not host.ready.state:
             return False
         slot.process, slot.host = host.process, host.number
-        self._controller.runtime.tell_kernel(host.number, "host", assignment)
+        self._controller.runtime.tell_kernel(host.number, "host", slot.pid, assignment)
         return True
 
     def guest_word(self, number: int, kind: str, value: Any) -> None:

@@ -7,6 +7,7 @@ queue kept, and restarted by its supervisor where it was; if it is not supervise
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +25,15 @@ NAMED = 5
 """How many of those who cannot move are named, beside the first."""
 
 
-def leave(kernel: Kernel, timeout_s: float, restart_stuck: bool, stop_s: float) -> None:
+def leave(kernel: Kernel, pid: int, timeout_s: float, restart_stuck: bool, stop_s: float) -> None:
     """Hand over and end this process; told as it is, or why not (`stays`), to the controller. In the kernel's thread.
 
+    Not if another process was meant, which died before it did: whoever asked knows that it did not leave.
     `timeout_s`: how long handlers that are under way may take. `restart_stuck`: those that take longer are killed, if
     they are supervised, and restarted. `stop_s`: what those who cannot move have for their `on_stop`.
     """
+    if pid != os.getpid():
+        return
     runtime: Any = kernel.runtime
     kernel.submit(lambda: _Leave(kernel, runtime, restart_stuck, stop_s).go(timeout_s), _Report(runtime, kernel.home))
 

@@ -115,7 +115,7 @@ class Recycler:
         self._under_way[number], self._why[number], self._drains[number] = done, why, drain
         how = self._options.recycle
         restart = how.on_stuck == "restart"
-        self._runtime.tell_kernel(number, "hand_over", how.timeout_s, restart, how.timeout_s)
+        self._runtime.tell_kernel(number, "hand_over", slot.pid, how.timeout_s, restart, how.timeout_s)
 
     def stays(self, number: int, what: str, why: str) -> None:
         """A worker says that it cannot leave."""

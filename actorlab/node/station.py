@@ -174,8 +174,13 @@ class Station:
                 os._exit(0)
 
 
-def host(kernel: Kernel, assignment: bytes) -> None:
-    """Take a drained worker's slot in, as a guest of this process. In the host kernel's thread; does not wait."""
+def host(kernel: Kernel, pid: int, assignment: bytes) -> None:
+    """Take a drained worker's slot in, as a guest of this process. In the host kernel's thread; does not wait.
+
+    Not if another process was meant, which died before it did: with its end the slot was given to somebody else.
+    """
+    if pid != os.getpid():
+        return
     who: Assignment = pickle.loads(assignment)
     runtime: Any = kernel.runtime
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from moving_actors import Blocking, Counter, Keeping, Locked, begin_recycling
 
@@ -195,6 +196,25 @@ def test_whose_process_is_about_to_take_a_guest_in_does_not_leave(
     node.wait_idle(30)
     assert one.within(30).call.add(1) == two.within(30).call.add(1) == 6
     assert "worker_died" not in [event.kind for event in heard]
+
+
+def test_a_host_that_dies_before_it_takes_its_guest_in_leaves_the_order_to_nobody(
+    gates: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    monkeypatch.setenv("SLOW_RESUMING", str(tmp_path / "resuming"))
+    with al.Node(workers=2, preload=("slow_resuming",)) as node:
+        ref = hold_up(node, 1, gates[0])
+        drained = begin_recycling(node, 1, drain=True)
+        host = psutil.Process(pids(node)[1])
+        host.suspend()  # the order to take worker 1 in reaches its lane, and not it
+        gates[0].touch()
+        eventually(lambda: pids(node)[0] == host.pid)
+        node.kill_worker(2)
+        assert drained.get(timeout=30) == pids(node)[0]  # in a process of its own
+        node.runtime.control(2, "ping").get(timeout=30)  # behind the order, if that was still there
+        node.wait_idle(30)
+        assert ref.within(30).call.state()[0] == 5
+        assert [int(path.suffix[1:]) for path in tmp_path.glob("resuming.*")] == [pids(node)[0]]
 
 
 def test_who_is_to_be_drained_while_it_is_recycled_is_drained_then(node: al.Node, gates: tuple[Path, Path]) -> None:

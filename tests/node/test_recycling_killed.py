@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from moving_actors import Counter, Doomed, begin_recycling
 
@@ -80,6 +81,25 @@ def test_killed_before_the_rename_it_dies_as_any_other(scene: Scene, label: str,
     assert scene.down.get(timeout=30).reason.why == "SIGKILL"
     assert scene.kinds().count("worker_died") == 1
     assert scene.node.recycle_worker(1)  # and the next one is whole
+
+
+def test_killed_before_it_takes_the_order_its_successor_stays(scene: Scene, eventually: Eventually) -> None:
+    node = scene.node
+    worker = psutil.Process(node.workers[0].pid)
+    worker.suspend()
+    done = node._controller.recycler.begin(1, "test")
+    ordered: al.Future[None] = al.Future()
+    node.runtime.kernels[0].post(ordered.set, None)
+    ordered.get(timeout=30)
+    node.kill_worker(1)
+    with pytest.raises(al.StartError, match="to be recycled"):
+        done.get(timeout=30)
+    eventually(lambda: node.workers[0].pid not in (0, worker.pid))
+    successor = node.workers[0].pid
+    for _ in range(2):  # behind the order, and behind the job that it would have begun
+        node.runtime.control(1, "ping").get(timeout=30)
+    node.wait_idle(30)
+    assert (node.workers[0].pid, node.workers[0].recycles) == (successor, 0)
 
 
 @pytest.mark.parametrize("label", AFTER)
