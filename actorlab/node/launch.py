@@ -76,10 +76,11 @@ class Launcher:
         self._server: ForkServer | None = None
         self._sentry: Sentry | None = None
         self._making = threading.Lock()  # one process is made at a time
-        self._handing = threading.Lock()  # guards _spare, _workers, _stopped; never held while something is awaited
+        self._handing = threading.Lock()  # guards all below; never held while something is awaited
         self._spare: WorkerProcess | None = None
         self._workers: set[WorkerProcess] = set()
         self._stopped = False
+        self._renewals = 0
         self._wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._refiller: threading.Thread | None = None
         let_go_in_children(self)
@@ -148,14 +149,17 @@ class Launcher:
         """Have later processes forked from a new forkserver, which imports everything anew: code that has changed.
 
         Those that run go on as they are. Blocks until the old forkserver has ended. WorkerStartError: there is no new
-        one, and the old one serves on.
+        one, and the old one serves on; or the node is stopping.
         """
         old = None
         with self._making:
+            if self._stopped:
+                raise WorkerStartError("the forkserver", "its node is stopping")
             if self.method == "forkserver":  # else each process imports for itself, and only the spare is old
                 fresh = ForkServer(self.directory, self.modules, self.welcome)
                 old, self._server = self._server, fresh
         with self._handing:
+            self._renewals += 1  # one that is being made is of the old code, perhaps
             spare, self._spare = self._spare, None
         if spare is not None:
             spare.kill()
@@ -243,6 +247,7 @@ class Launcher:
         while self._wanted.get():
             if self._spare is not None and not self._spare.has_ended():
                 continue
+            renewals = self._renewals
             try:
                 fresh = self._make(0)
             except WorkerStartError as error:
@@ -255,19 +260,26 @@ class Launcher:
                 self.release(fresh)
                 continue
             with self._handing:
-                old, self._spare = self._spare, fresh
-                self._workers.discard(fresh)
                 stopped = self._stopped
-            if old is not None:
+                if is_current := renewals == self._renewals:
+                    old, self._spare = self._spare, fresh
+                    self._workers.discard(fresh)
+            if not is_current:
+                self.release(fresh)
+                self._wanted.put(True)
+            elif old is not None:
                 old.close()
             if stopped:
                 return
 
     def _make(self, slot: int) -> WorkerProcess:
         with self._making:
-            if self.method == "spawn" and not self._stopped:
-                self._post_sentry()
-            control, theirs = control_pipe()
+            try:
+                if self.method == "spawn" and not self._stopped:
+                    self._post_sentry()
+                control, theirs = control_pipe()
+            except OSError as error:
+                raise WorkerStartError(f"worker {slot}", f"no process could be made: {error}")
             try:
                 boot = Boot(self.method, theirs, self.target, self.modules)
                 newborn = self._fork(boot) if self.method == "forkserver" else spawn_process(boot)

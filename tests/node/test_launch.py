@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import queue
 import select
 import signal
 import subprocess
@@ -19,11 +21,13 @@ import pytest
 
 from actorlab.errors import WorkerStartError
 from actorlab.memory import has
+from actorlab.node import launch
 from actorlab.node.directory import NodeDirectory
 from actorlab.node.exits import ExitWatch
 from actorlab.node.identity import sentry_of
 from actorlab.node.launch import Launcher
-from actorlab.node.worker_process import LARGE_ASSIGNMENT_BYTES, control_pipe
+from actorlab.node.worker_process import LARGE_ASSIGNMENT_BYTES, WorkerProcess, control_pipe
+from actorlab.testing import poll
 from actorlab.testing.leaks import children
 
 pytestmark = pytest.mark.process
@@ -185,6 +189,53 @@ def test_a_spare_that_was_killed_is_not_used(start):
     worker = launcher.launch(1, b"well")
     worker.wait_ready()
     assert worker.pid != pid and worker.control.recv_bytes() == b"well"
+
+
+@METHODS
+def test_a_spare_made_while_the_code_is_renewed_is_not_of_the_old(start, method, monkeypatch, eventually):
+    launcher = start(method=method, spare=True)
+    made, renewed = queue.SimpleQueue(), threading.Event()
+    wait_ready = WorkerProcess.wait_ready
+
+    def waiting(worker, timeout_s):
+        wait_ready(worker, timeout_s)
+        made.put(worker)
+        renewed.wait(30)
+
+    monkeypatch.setattr(WorkerProcess, "wait_ready", waiting)
+    launcher.want_spare()
+    old = made.get(timeout=30)
+    launcher.renew()
+    renewed.set()
+    assert made.get(timeout=30).pid == wait_for_spare(launcher, other_than=old.pid)
+    eventually(old.has_ended)
+
+
+def test_a_launcher_that_is_stopped_is_not_renewed(node_path):
+    before = set(children())
+    launcher = Launcher(node_path, "launch_targets:echo")
+    launcher.start()
+    launcher.stop()
+    with pytest.raises(WorkerStartError, match="stopping"):
+        launcher.renew()
+    assert launcher.forkserver_pid is None and set(children()) <= before
+
+
+def test_a_spare_for_which_there_are_no_descriptors_is_made_later(start, monkeypatch):
+    launcher = start(spare=True)
+    refused = threading.Event()
+
+    def refuse():
+        monkeypatch.undo()
+        refused.set()
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(launch, "control_pipe", refuse)
+    launcher.want_spare()
+    assert refused.wait(30)
+    launcher.want_spare()
+    assert poll(lambda: launcher.spare_pid, 20)
+    assert "too many open files" in str(launcher.spare_error)
 
 
 def test_stopping_while_spares_are_made_leaves_nothing(node_path, eventually):
