@@ -54,6 +54,7 @@ from .reports import reports
 from .runtime import ProcessRuntime, log
 from .signs import Signs
 from .station import Assignment
+from .stopping import stop_workers
 from .sweep import sweep
 from .tenure import free_names_of_the_dead, holds_its_name
 from .unanswered import settle_lost
@@ -278,6 +279,9 @@ class Controller:
 
     def ended(self, slot: Slot, pid: int, how: str) -> None:
         """What had a worker's place has ended: it handed over, or it died."""
+        if slot.joins:
+            self.hosting.did_not_join(slot, how)
+            return
         if self.stopping:
             slot.ready.fail(WorkerStartError(f"worker {slot.number}", "the node is stopping"))
             # it may have been told to stop its actors, and will not answer
@@ -349,34 +353,8 @@ class Controller:
     def stop_workers(self, grace_s: float, brutal: bool) -> None:
         """Stop what is left in the workers, then the workers. In the caller's thread."""
         self.stopping = True
-        if not self.slots:
-            return
-        if not brutal:
-            live = [number for number, slot in self.slots.items() if slot.process is not None and slot.ready.state]
-            waits = [(number, self.runtime.control(number, "shutdown_all", grace_s)) for number in live]
-            end = time.monotonic() + grace_s + 1.0
-            for number, wait in waits:
-                try:
-                    wait.get(timeout=max(0.01, end - time.monotonic()))
-                except Exception:
-                    self.patrol.interrupt(number, "does not stop")
-            for number in live:
-                self.runtime.tell_kernel(number, "exit")
-            end = time.monotonic() + 1.0
-            for number in live:
-                process = self.slots[number].process
-                if process is not None:
-                    process.wait_ended(max(0.01, end - time.monotonic()))
-        for slot in self.slots.values():
-            process = slot.process
-            if process is not None and not process.has_ended():
-                process.kill()
-        # Their ends are seen in the controller's thread, which lets go of their descriptors; were they closed under
-        # its hands, it would watch whatever has their numbers next.
-        end = time.monotonic() + 2.0
-        while any(slot.process for slot in self.slots.values()) and self.kernel.running and time.monotonic() < end:
-            time.sleep(0.0005)
-        self.launcher.stop()
+        if self.slots:
+            stop_workers(self, grace_s, brutal)
 
     def close(self) -> None:
         """End the controller's thread and remove the directory."""

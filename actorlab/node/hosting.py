@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..actor import Future
-from ..errors import NotMovable, WorkerStartError, WorkerStays
+from ..actor import VALUE, Future
+from ..errors import CallTimeout, NotMovable, WorkerStartError, WorkerStays
 from ..ids import CONTROLLER_HOME, MAX_WORKERS
 from ..transport import bell_path, create_doorbell
+from .directory import forget_worker
 from .patrol import Slot
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Hosting:
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
+        self._joining: Future[int] | None = None
 
     def drain(self, number: int) -> None:
         """Empty a worker's process and end it: its actors go on as guests of another's. Blocks.
@@ -36,7 +38,7 @@ class Hosting:
     def add(self) -> int:
         """Give a drained worker a process of its own again, or make one more worker; return its number. Blocks.
 
-        Raises NotMovable for a drained one that cannot move, WorkerStartError.
+        Raises NotMovable for a drained one that cannot move, WorkerStartError; then there is no more than before.
         """
         controller = self._controller
         for slot in tuple(controller.slots.values()):
@@ -44,8 +46,14 @@ class Hosting:
                 controller.recycler.recycle(slot.number, "added again")
                 return slot.number
         added: Future[int] = Future("one more worker")
-        controller.runtime.kernels[CONTROLLER_HOME].post(self._add, added)
-        return added.get(timeout=controller.options.start_timeout_s + 5.0)
+        post = controller.runtime.kernels[CONTROLLER_HOME].post
+        post(self._add, added)
+        limit_s = controller.options.start_timeout_s + 5.0
+        try:
+            return added.get(timeout=limit_s)
+        except CallTimeout:
+            post(self._give_up, added)
+            raise WorkerStartError("one more worker", f"not ready within {limit_s:g} s") from None
 
     def grants(self) -> dict[str, Callable[..., dict[str, Any]]]:
         """Return what may be wished for from outside."""
@@ -63,30 +71,59 @@ class Hosting:
 
     def _add(self, added: Future[int]) -> None:
         controller = self._controller
+        if self._joining is not None:  # one after another: the highest number says how many there are
+            self._joining.on_settled(lambda: controller.kernel.post(self._add, added))
+            return
+        if added.state:  # given up while it waited
+            return
+        if controller.stopping:
+            added.fail(WorkerStartError("one more worker", "the node is stopping"))
+            return
         number = len(controller.slots) + 1
         if number > MAX_WORKERS or controller.directory is None:
             added.fail(WorkerStartError(f"worker {number}", f"a node has at most {MAX_WORKERS} workers"))
             return
+        self._joining = added
+        slot = controller.slots[number] = Slot(number)
+        slot.joins = True
         try:
             create_doorbell(bell_path(controller.directory.path, number))
             assert controller.runtime.outlet is not None
             controller.runtime.outlet.open(number)
-            slot = controller.slots[number] = Slot(number)
             controller.launch(slot)
         except Exception as error:
-            controller.slots.pop(number, None)
-            bell_path(controller.directory.path, number).unlink(missing_ok=True)
-            added.fail(WorkerStartError(f"worker {number}", str(error)))
+            self.did_not_join(slot, str(error))
+        else:
+            slot.ready.on_settled(lambda: self._joined(slot))
+
+    def _joined(self, slot: Slot) -> None:
+        """One more worker is ready: from here on others know of it. If it failed, its end is awaited."""
+        if slot.ready.state != VALUE:
             return
+        slot.joins = False
+        added, self._joining = self._joining, None
+        self._controller.board.workers = slot.number
+        if added is not None:
+            added.reply(slot.number)
 
-        def ready() -> None:
-            if slot.ready.state == 1:
-                controller.board.workers = number  # from here on others know of it
-                added.reply(number)
-            else:
-                added.fail(slot.ready.outcome()[1])
+    def did_not_join(self, slot: Slot, how: str) -> None:
+        """One more worker has ended before it was ready: nobody knows of it, and it is not tried again."""
+        controller = self._controller
+        assert controller.directory is not None
+        del controller.slots[slot.number]
+        forget_worker(controller.directory.path, slot.number)
+        bell_path(controller.directory.path, slot.number).unlink(missing_ok=True)
+        slot.ready.fail(WorkerStartError(f"worker {slot.number}", f"it did not get ready ({how})"))
+        added, self._joining = self._joining, None
+        if added is not None:
+            added.fail(slot.ready.outcome()[1])
 
-        slot.ready.on_settled(ready)
+    def _give_up(self, added: Future[int]) -> None:
+        if added is not self._joining:
+            added.fail(WorkerStartError("one more worker", "nobody waits for it any more"))
+            return
+        number = len(self._controller.slots)
+        self._controller.kill(number, "it did not get ready in time")
 
     def host_for(self, number: int) -> int:
         """Return the worker whose process is to take `number` in: the one with the fewest guests; 0: there is none."""

@@ -261,7 +261,8 @@ class Node(Upkeep):
                 if not quiet.idle:
                     busy = f"kernel {home}"
                 seen.append(quiet)
-            recovering = any(slot.process is None or not slot.ready.state for slot in self._controller.slots.values())
+            slots = tuple(self._controller.slots.values())
+            recovering = any(slot.process is None or not slot.ready.state for slot in slots)
             now = (tuple(quiet.handled for quiet in seen), self._controller.incidents)
             if not busy and self._controller.news.waiting:
                 busy = "a listener to events or logs"
@@ -290,7 +291,8 @@ class Node(Upkeep):
     @property
     def workers(self) -> list[Worker]:
         """The worker processes, by number."""
-        return [Worker(slot.number, slot.pid, slot.restarts, slot.recycles) for slot in self._controller.slots.values()]
+        slots = tuple(self._controller.slots.values())  # one more may join meanwhile
+        return [Worker(slot.number, slot.pid, slot.restarts, slot.recycles) for slot in slots]
 
     def kill_worker(self, number: int, cause: str = "killed by the user") -> None:
         """Kill a worker process (SIGKILL); its replacement follows."""

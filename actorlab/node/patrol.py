@@ -40,6 +40,7 @@ class Slot:
         self.recycles = 0
         self.host = 0  # the worker whose process it is a guest of
         self.goes_to = 0  # the one it is to be a guest of when it has left
+        self.joins = False  # one more than there were, and not ready yet
         self.resumes = 0  # how often its place was given to a process that is to go on there, and is not ready yet
         self.failures = 0
         self.started_at = time.monotonic()
@@ -83,7 +84,7 @@ class Patrol:
         since_s = now - self._tick_at
         slipped_s = since_s if since_s > 3 * self._options.heartbeat_s else 0.0
         self._tick_at = now
-        for slot in self._slots.values():
+        for slot in tuple(self._slots.values()):
             if slot.process is not None and not slot.host and slot.process.has_ended_unseen():
                 self._ended(slot, slot.process)
             if slot.process is not None and slot.ready.state:

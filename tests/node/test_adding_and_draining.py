@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from moving_actors import Blocking, Counter, Keeping, Locked, begin_recycling
 
 import actorlab as al
 from actorlab.telemetry import Event
+from actorlab.testing import poll
 
 pytestmark = pytest.mark.process
 
@@ -247,6 +250,53 @@ def test_one_more_worker_takes_part_in_everything(node: al.Node, eventually: Eve
     assert node.spawn(Counter, 2, placement=3).call.state() == (2, 1)
     node.drain_worker(3)
     node.kill_worker(1)
+
+
+def held_back(node: al.Node, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Have the controller not hear what workers say until it is told to; return the list of what they have said."""
+    controller = node._controller
+    said: list[Any] = []
+    heard = controller._on_word
+
+    def on_word(slot: Any, process: Any) -> bool:
+        said.append(partial(heard, slot, process))
+        node.runtime.kernels[0].hub.unwatch(process.control.fileno())
+        return False
+
+    monkeypatch.setattr(controller, "_on_word", on_word)
+    return said
+
+
+def test_one_more_worker_that_does_not_get_ready_leaves_the_node_as_it_was(
+    node: al.Node, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    said = held_back(node, monkeypatch)
+    with ThreadPoolExecutor() as pool:
+        added = pool.submit(node.add_worker)
+        eventually(lambda: said)
+        monkeypatch.undo()
+        node.kill_worker(3)
+        with pytest.raises(al.StartError, match="worker 3"):
+            added.result(timeout=30)
+    assert [worker.number for worker in node.workers] == [1, 2]
+    node.wait_idle(30)
+    assert node.add_worker() == 3
+    assert node.spawn(Counter, 4, placement=3).call.state() == (4, 1)
+
+
+def test_workers_that_are_added_at_once_are_known_one_after_another(
+    node: al.Node, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    said = held_back(node, monkeypatch)
+    kernel, adding = node.runtime.kernels[0], [al.Future[int](), al.Future[int]()]
+    for added in adding:
+        kernel.post(node._controller.hosting._add, added)
+    poll(lambda: len(said) > 1, 1.0)  # were both begun, the last would now be the first that is ready
+    monkeypatch.undo()
+    for hear in reversed(said):
+        kernel.post(lambda hear=hear: [hear() for _ in range(2)])
+    assert [added.get(timeout=30) for added in adding] == [3, 4]
+    assert len(node.workers) == 4 and {node.spawn(Counter).home for _ in range(8)} == {1, 2, 3, 4}
 
 
 def test_actors_elsewhere_know_of_it_too(node: al.Node) -> None:
