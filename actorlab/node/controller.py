@@ -197,6 +197,7 @@ class Controller:
         )  # fmt: skip
         slot.ready = Future(f"worker {slot.number}")
         slot.verdict, slot.interrupted = None, False
+        slot.beats = (0, time.monotonic(), 0, time.monotonic())
         if slot.goes_to and self.hosting.take_in(slot, pickle.dumps(who)):
             return
         process = slot.process = self.launcher.launch(slot.number, pickle.dumps(who))

@@ -88,11 +88,15 @@ class Patrol:
             if slot.process is not None and not slot.host and slot.process.has_ended_unseen():
                 self._ended(slot, slot.process)
             if slot.process is not None and slot.ready.state:
-                self._look_at(slot, now, slipped_s)
+                self._look_at(slot, now, slipped_s, self._options.hang_timeout_s)
                 if slot.verdict is None and not slot.host:
                     self._memory.look(slot.number, slot.pid)
+            elif slot.process is not None and not slot.host:
+                # A replacement that nobody waits for. It has yet to import and begin to beat.
+                limit_s = max(self._options.start_timeout_s, self._options.hang_timeout_s)
+                self._look_at(slot, now, slipped_s, limit_s)
 
-    def _look_at(self, slot: Slot, now: float, slipped_s: float) -> None:
+    def _look_at(self, slot: Slot, now: float, slipped_s: float, limit_s: float) -> None:
         row = slot.number * ROW_U64
         loop, thread = self._board.u64[row + BEAT], self._board.u64[row + BEAT2]
         loop_was, loop_at, thread_was, thread_at = slot.beats
@@ -100,7 +104,7 @@ class Patrol:
         thread_at = now if thread != thread_was else min(now, thread_at + slipped_s)
         slot.beats = (loop, loop_at, thread, thread_at)
         frozen = now - thread_at
-        if frozen > self._options.hang_timeout_s and slot.process is not None:
+        if frozen > limit_s and slot.process is not None:
             why = "stopped (SIGSTOP)" if is_stopped(slot.process) else "hung"
             self._runtime.happened("worker_hung", f"worker {slot.number} is {why}", {"worker": slot.number})
             self.put_down(slot.number, why)

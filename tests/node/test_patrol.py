@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 import actorlab as al
@@ -60,3 +61,17 @@ def test_a_machine_that_stood_still_puts_nobody_down(look: Callable[..., bool]) 
 def test_a_machine_that_stands_still_again_and_again_hides_nobody_who_hangs(look: Callable[..., bool]) -> None:
     ticks = round(HANG_S / BEAT_S) + 1
     assert any(look(BEAT_S) or look(10 * BEAT_S) for _ in range(ticks))
+
+
+@pytest.mark.process
+def test_a_replacement_that_is_frozen_before_it_is_ready_is_replaced(eventually: Callable[..., None]) -> None:
+    with al.Node(workers=1, spares=1, heartbeat_s=0.05, hang_timeout_s=0.5, start_timeout_s=2.0) as node:
+        launcher = node._controller.launcher
+        eventually(lambda: launcher.spare_pid)
+        spare = psutil.Process(launcher.spare_pid)
+        spare.suspend()
+        node.kill_worker(1)
+        eventually(lambda: node.workers[0].pid == spare.pid)
+        eventually(lambda: node.workers[0].pid not in (0, spare.pid))
+        node.wait_idle(20)
+        assert node.spawn(al.Actor, placement=1).is_alive()
