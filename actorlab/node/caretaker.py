@@ -33,7 +33,7 @@ class Caretaker:
         if self._thread is not None or self._ended.is_set() or not (directory / POOLS).exists():
             return
         with self._lock:
-            if self._thread is None:
+            if self._thread is None and not self._ended.is_set():
                 self._thread = threading.Thread(
                     target=self._run, args=(directory,), name="actorlab janitor", daemon=True
                 )
@@ -41,8 +41,9 @@ class Caretaker:
 
     def end(self) -> None:
         """End; blocks until it has let go of what it was at, for a compression about a second."""
-        self._ended.set()
-        thread = self._thread
+        with self._lock:  # one that is being started is waited for, too
+            self._ended.set()
+            thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(_PATIENCE_S)
         for pool in self._runtime.pools.values():
