@@ -373,6 +373,7 @@ class Controller:
         self.news.close()
         self.runtime.close()
         if self.slots:
+            self.recycler.close()
             self.runtime.backend.close()
             self.board.close()
         if self.directory is not None:

@@ -46,6 +46,8 @@ class Recycler:
         self._renew = renew
         self.host_for = host_for
         self._one_at_a_time = Lock()
+        self._asked: set[Future[int]] = set()  # by whoever waits
+        self._closed = False
         self._under_way: dict[int, Future[int]] = {}
         self._why: dict[int, str] = {}
         self._drains: dict[int, bool] = {}
@@ -83,8 +85,18 @@ class Recycler:
     def begin(self, number: int, why: str, drain: bool = False) -> Future[int]:
         """Recycle a worker; the future has the pid of the fresh process, NotMovable or WorkerLost. From any thread."""
         done: Future[int] = Future(f"recycling worker {number}")
+        self._asked.add(done)
+        done.on_settled(lambda: self._asked.discard(done))
         self._runtime.kernels[CONTROLLER_HOME].post(self._begin, number, why, done, drain)
+        if self._closed:
+            self.close()
         return done
+
+    def close(self) -> None:
+        """The controller's thread has ended: nothing more comes of what was asked. From any thread."""
+        self._closed = True
+        for done in tuple(self._asked):
+            done.fail(WorkerLost(done.what, "the node is stopping"))
 
     def _begin(self, number: int, why: str, done: Future[int], drain: bool = False) -> None:
         slot = self._slots.get(number)

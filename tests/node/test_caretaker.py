@@ -1,4 +1,4 @@
-"""The thread that looks after the pools: it begins with the first pool and ends with the node, whichever comes first."""
+"""The thread that looks after the pools begins with the first pool and ends with the node, whichever comes first."""
 
 from __future__ import annotations
 

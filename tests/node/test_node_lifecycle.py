@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from moving_actors import Counter, begin_recycling
 from recovery_drill import Clerk, HardToStop, Slow, is_busy, worker_of
 
 import actorlab as al
@@ -116,6 +117,18 @@ def test_a_node_that_is_stopped_while_a_worker_is_replaced_leaves_nothing(eventu
         began = time.monotonic()
         node.stop()
         assert time.monotonic() - began < 30
+
+
+def test_who_waits_for_a_recycling_hears_of_the_end_of_the_node(tmp_path):
+    node = al.Node(workers=1)
+    gate = tmp_path / "open"
+    node.spawn(Counter, placement=1).cast.hold(str(gate))
+    recycled = begin_recycling(node, 1)
+    node.stop(brutal=True)
+    with pytest.raises(al.StartError, match="stopping"):
+        recycled.get(timeout=5)
+    with pytest.raises(al.StartError, match="stop"):
+        node._controller.recycler.begin(1, "test").get(timeout=5)
 
 
 def test_a_tree_that_fails_to_start_stops_the_node(tmp_path, eventually):
