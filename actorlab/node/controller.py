@@ -275,7 +275,7 @@ class Controller:
         self.launcher.release(process)
         for each in tuple(self.slots.values()):
             if each.process is process:  # its guests, too
-                each.process, each.host = None, 0
+                self.patrol.vacate(each)
                 self.ended(each, process.pid, status.text)
 
     def ended(self, slot: Slot, pid: int, how: str) -> None:

@@ -155,7 +155,7 @@ class Hosting:
         if kind == "ready":
             self._controller.ready(slot, value)
             return
-        slot.process, slot.host = None, 0
+        self._controller.patrol.vacate(slot)
         if self._controller.recycler.has_left(slot):
             self._controller.relaunch(slot)
         elif not self._controller.stopping:

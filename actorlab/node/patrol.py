@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
 from ..actor import Future
 from ..ids import CONTROLLER_HOME
@@ -46,6 +47,7 @@ class Slot:
         self.started_at = time.monotonic()
         self.beats = (0, 0.0, 0, 0.0)  # loop's and thread's counts, each with when it last moved
         self.verdict: str | None = None  # why we killed it, if we did
+        self.judging = Lock()  # else a verdict could be left to the process after the one that was meant
         self.interrupted = False  # and said so in the log
         self.died: WorkerDied | None = None
         self.epoch = 0  # of the last process in the slot that died
@@ -112,19 +114,28 @@ class Patrol:
     def interrupt(self, home: int, cause: str) -> None:
         """Raise in the handler that holds a worker's thread."""
         slot = self._slots.get(home)
-        if slot is not None and slot.process is not None:
+        process = slot.process if slot is not None else None
+        if slot is not None and process is not None:
             if not slot.interrupted:
                 slot.interrupted = True
                 log.warning("worker %d: %s; interrupting the handler that holds it", home, cause)
             if not slot.host:  # else it would hit whoever has the host's thread
-                slot.process.send_signal(signal.SIGUSR1)
+                process.send_signal(signal.SIGUSR1)
 
     def kill(self, home: int, cause: str) -> None:
-        """Kill a worker; its replacement follows. The incident carries the cause."""
+        """Kill a worker; its replacement follows. The incident carries the cause. From any thread."""
         slot = self._slots.get(home)
-        if slot is not None and slot.process is not None:
-            slot.verdict = cause
-            slot.process.kill()
+        if slot is None:
+            return
+        with slot.judging:
+            if slot.process is not None:
+                slot.verdict = cause
+                slot.process.kill()
+
+    def vacate(self, slot: Slot) -> None:
+        """The process in a place has ended: from here on nobody is judged for what it did."""
+        with slot.judging:
+            slot.process, slot.host = None, 0
 
     def put_down(self, home: int, cause: str) -> None:
         """Kill a worker that does not get on, after it has written down where it is: the incident names that."""

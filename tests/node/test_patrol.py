@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +14,7 @@ import pytest
 
 import actorlab as al
 from actorlab.node import patrol
+from actorlab.testing import poll
 from actorlab.transport import BEAT, BEAT2, ROW_U64
 
 BEAT_S, HANG_S = 0.05, 0.6
@@ -61,6 +64,43 @@ def test_a_machine_that_stood_still_puts_nobody_down(look: Callable[..., bool]) 
 def test_a_machine_that_stands_still_again_and_again_hides_nobody_who_hangs(look: Callable[..., bool]) -> None:
     ticks = round(HANG_S / BEAT_S) + 1
     assert any(look(BEAT_S) or look(10 * BEAT_S) for _ in range(ticks))
+
+
+@pytest.mark.process
+def test_a_worker_that_dies_while_it_is_killed_leaves_no_verdict_to_its_successor(
+    eventually: Callable[..., None],
+) -> None:
+    heard: list[Any] = []
+    with al.Node(workers=1, on_event=heard.append) as node:
+        pid = node.workers[0].pid
+
+        class Judged(patrol.Slot):
+            def __setattr__(self, name: str, value: Any) -> None:
+                if name == "verdict" and value == "by hand":
+                    os.kill(pid, signal.SIGKILL)  # it dies by itself, just before
+                    poll(lambda: node.workers[0].pid not in (0, pid), 1.0)
+                super().__setattr__(name, value)
+
+        slot = node._controller.slots[1]
+        slot.__class__ = Judged
+        node.kill_worker(1, "by hand")
+        eventually(lambda: node.workers[0].pid not in (0, pid))
+        node.wait_idle(20)
+        assert slot.verdict is None
+        node._controller.patrol.put_down(1, "hung")  # a verdict that stood would have it live on
+        node.wait_idle(20)
+        eventually(lambda: [e.fields["why"] for e in heard if e.kind == "worker_died"][1:] == ["hung"])
+
+
+def test_a_worker_that_ends_while_it_is_to_be_interrupted_is_none_of_the_stops_business(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slot: Any = patrol.Slot(1)
+    slot.process = SimpleNamespace(send_signal=lambda number: False)
+    one: Any = patrol.Patrol.__new__(patrol.Patrol)
+    one._slots = {1: slot}
+    monkeypatch.setattr(patrol.log, "warning", lambda *_: setattr(slot, "process", None))
+    one.interrupt(1, "does not stop")
 
 
 @pytest.mark.process
