@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from ..actor import VALUE, Future, Kernel
+from ..actor import ERROR, VALUE, Future, Kernel
 from ..errors import CallTimeout, SharedMemoryError, WorkerStartError
 from ..ids import CONTROLLER_HOME, home_of
 from ..message import WorkerDied
@@ -186,8 +186,19 @@ class Controller:
             except CallTimeout:
                 text = f"not ready within {self.options.start_timeout_s:g} s"
                 raise WorkerStartError(f"worker {slot.number}", text) from None
+        running: Future[None] = Future("the workers' start")
+        self.kernel.post(self._begin, running)
+        running.get()
+
+    def _begin(self, running: Future[None]) -> None:
+        """All have been ready. From here on whoever dies is replaced; until now he was, unless that failed."""
+        for slot in self.slots.values():
+            if slot.ready.state == ERROR:
+                running.fail(slot.ready.outcome()[1])
+                return
         self.started = True
-        self.kernel.post(self._look_round)
+        running.reply(None)
+        self._look_round()
 
     def launch(self, slot: Slot) -> None:
         assert self.directory is not None

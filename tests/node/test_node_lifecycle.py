@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,7 @@ from moving_actors import Counter, begin_recycling
 from recovery_drill import Clerk, HardToStop, Slow, is_busy, worker_of
 
 import actorlab as al
+from actorlab.node.controller import Controller
 
 pytestmark = pytest.mark.process
 
@@ -136,6 +138,46 @@ def test_a_tree_that_fails_to_start_stops_the_node(tmp_path, eventually):
     with pytest.raises(al.StartError, match="not ready within"):
         al.Node(workers=1, log_level="CRITICAL", tree=al.Supervisor(children=[al.child(Slow, 60, init_timeout_s=0.1)]))
     eventually(lambda: threading.active_count() <= before + 1)
+
+
+def test_a_worker_that_is_lost_while_the_others_start_fails_the_node(monkeypatch, eventually):
+    started, go_on, relaunched = Controller._on_word, threading.Event(), threading.Event()
+    waiting = []
+
+    def on_word(controller, slot, process):
+        if slot.number == 2 and process.ready and not go_on.is_set():
+            waiting.append((controller, slot, process))
+            controller.kernel.hub.unwatch(process.control.fileno())
+            return False
+        return started(controller, slot, process)
+
+    launch = Controller.launch
+
+    def launching(controller, slot):
+        launch(controller, slot)
+        if slot.number == 1 and slot.restarts:
+            slot.process.kill()  # once more, before it is ready
+            relaunched.set()
+
+    monkeypatch.setattr(Controller, "_on_word", on_word)
+    monkeypatch.setattr(Controller, "launch", launching)
+    with ThreadPoolExecutor() as pool:
+        starting = pool.submit(al.Node, workers=2)
+        eventually(lambda: waiting)
+        controller, slot, process = waiting[0]
+        eventually(lambda: controller.slots[1].ready.state)
+        controller.slots[1].process.kill()
+        assert relaunched.wait(30)
+        eventually(lambda: controller.slots[1].ready.state)
+        go_on.set()
+        controller.kernel.post(started, controller, slot, process)
+        try:
+            node = starting.result(timeout=30)
+        except al.StartError as error:
+            assert "worker 1" in str(error)
+        else:
+            with node:
+                pytest.fail(f"the node runs without worker 1: {node.workers}")
 
 
 def test_a_worker_that_never_gets_ready_fails_the_node():
