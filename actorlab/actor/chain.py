@@ -83,8 +83,9 @@ class LocalCall:
             self.caller.kernel.resumable.append(self.greenlet)
 
     def expire(self) -> None:
-        """The deadline passed: the caller goes on with CallTimeout."""
-        self.caller.kernel.admission.give_up(self)
+        """The deadline passed: the caller goes on with CallTimeout, unless a thread answers this very moment."""
+        if not self.state:
+            self.caller.kernel.admission.give_up(self)
 
     def abandon(self) -> None:
         """The caller was thrown out while it waited: whatever comes now is late."""

@@ -116,15 +116,17 @@ class Deadlines:
         waiter.wheel = bucket
 
     def expire(self) -> None:
-        """Expire what is due."""
+        """Expire what is due. Others may settle meanwhile, from any thread: they leave the bucket we go through."""
         order = self._order
         if not order:
             return
         tick = int(self.now() / TICK_S)
         while order and order[0] <= tick:
-            for waiter in self._buckets.pop(heapq.heappop(order)):
-                waiter.wheel = None
-                waiter.expire()
+            bucket = self._buckets.pop(heapq.heappop(order))
+            for waiter in tuple(bucket):
+                if waiter in bucket:
+                    waiter.wheel = None
+                    waiter.expire()
 
     def next_at(self) -> float | None:
         """Return when the next bucket that still holds somebody is due, or None."""
