@@ -189,7 +189,7 @@ class Actor(pykka.Actor):
 
     def continue_with(self, term: Any) -> None:
         """Have `handle_continue(term)` called after this handler (or `__init__`, `on_start`), before any message."""
-        continue_with(self._mine(), term)
+        _act(self, self._mine(), continue_with, (term,))
 
     def handle_continue(self, term: Any) -> Any:
         """Do what `continue_with` left for now: a hook, plain or async. An exception is a handler's."""
@@ -197,7 +197,7 @@ class Actor(pykka.Actor):
 
     def save_snapshot(self) -> None:
         """Keep this actor's state as it is now. Raises RuntimeError where its class does not say `snapshots`."""
-        save_now(self._mine())
+        _act(self, self._mine(), save_now, ())
 
     def stash(self) -> NoReturn:
         """Put the message in hand aside and end its handler: it waits until `unstash`. Raises StashFull."""
@@ -205,7 +205,7 @@ class Actor(pykka.Actor):
 
     def unstash(self) -> int:
         """Put all that is aside back before the messages that wait, in order; return how many."""
-        return unstash(self._mine())
+        return _act(self, self._mine(), unstash, ())
 
     @property
     def receive_timeout(self) -> float | None:

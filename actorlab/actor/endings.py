@@ -18,7 +18,7 @@ from ..errors import ActorDied, CallTimeout
 from ..message import KILLED, NOPROC, NORMAL
 from . import pykka_actor
 from .cell import DEAD, ENDING, HELD, IDLE, NO_MAIL, PARKED, READY, RUNNING, Cell, state_of
-from .envelope import END, INFO, STOP, WORK, is_unbounded
+from .envelope import END, INFO, INIT, STOP, WORK, is_unbounded
 from .following import end_following
 from .future import Future
 from .inspection import is_suspended, wake
@@ -104,6 +104,9 @@ class Endings:
         task, waiting, thread = extra.task, greenlet_of(kernel, cell), extra.thread
         handling = not starting and cell.phase in (PARKED, RUNNING) and cell.object is not None
         handling = handling and not is_suspended(cell)
+        if thread is not None:
+            extra.thread = None
+            handling = thread.abandon() and handling
         if handling and extra.ending and not any(envelope[0] == END for envelope in tuple(cell.mailbox)):
             handling = False  # its last hook, no message
         extra.ending = True
@@ -121,9 +124,6 @@ class Endings:
             mailbox.clear()
         extra.task = extra.greenlet = None
         extra.waits_for = 0
-        if thread is not None:
-            extra.thread = None
-            thread.abandon()
         self.bury(cell, reason)
         if sink is not None:
             sink.fail(ActorDied(cell.name, str(reason), "unknown"))
@@ -211,11 +211,11 @@ class Endings:
             ended.reply(reason)
 
     def hold(self, cell: Cell) -> None:
-        """Keep the place and the queue; what was meant for the incarnation that ended (Down, Exit, timers) goes."""
+        """Keep the place and the queue; what was the ended incarnation's (its start, Down, Exit, timers) goes."""
         extra = cell.more()
         cell.phase = HELD
         self._kernel.table.set_state(cell.word, state_of(HELD))
-        own = (INFO, END, WORK)
+        own = (INFO, END, WORK, INIT)
         if not cell.behaviour.supervisor and any(envelope[0] in own for envelope in cell.mailbox):
             kept = [envelope for envelope in cell.mailbox if envelope[0] not in own]
             for envelope in cell.mailbox:

@@ -16,7 +16,8 @@ from .cell import DEAD, PARKED, Cell
 from .chain import LocalCall
 from .envelope import ASK, CALL, CAST, END, INFO, INIT, JOB, LAST_KIND, STOP, TELL, WORK
 from .pykka_messages import PYKKA_MESSAGES, answer_pykka
-from .waiting import undirect
+from .threads import claim_hand
+from .waiting import Killed, undirect
 from .work import do_work
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class Handling:
                 else:
                     self.start_task(cell, result, sink, envelope)
                     return False
+            if cell.behaviour.blocking and not claim_hand():
+                raise Killed
         except BaseException as error:
             cell.sink = None
             survived = kernel.lifecycle.failed(cell, envelope, sink, error)
@@ -98,7 +101,8 @@ class Handling:
         assert lanes is not None
         envelope = lanes.open(cell, record)
         if envelope is None:
-            self.settle_hand(cell, failed=False)
+            if not cell.behaviour.blocking or claim_hand():
+                self.settle_hand(cell, failed=False)
             return True
         going_on = self.handle(cell, envelope, me)
         if going_on:
@@ -245,6 +249,8 @@ def _lane_handler(handling: Handling, kernel: Kernel, lanes: Inlet) -> Handler:
                 else:
                     handling.start_task(cell, result, sink, _envelope(kind, body, sink))
                     return False
+            if cell.behaviour.blocking and not claim_hand():
+                raise Killed
         except BaseException as error:
             cell.sink = None
             survived = lifecycle.failed(cell, _envelope(kind, body, sink), sink, error)

@@ -27,7 +27,7 @@ from .start_request import KernelJob, StartRequest
 from .stash import Stashed, put_aside
 from .streaming import PULL, pull
 from .tasks import run_to_end
-from .threads import BlockingThread
+from .threads import BlockingThread, claim_hand
 from .timers import Chore
 from .waiting import Interrupted, Killed, lend
 
@@ -149,6 +149,8 @@ class Lifecycle:
         try:
             obj = pykka_actor.make(cell, request.actor, request.args, request.kwargs)
             obj.__init__(*request.args, **request.kwargs)
+            if cell.object is not obj:
+                return False  # killed meanwhile: its time to start was up
             if pykka_rule:
                 pykka_actor.register(obj, kernel.home)
         except BaseException as error:
@@ -221,6 +223,8 @@ class Lifecycle:
         kernel = self._kernel
         behaviour = cell.behaviour
         kind = envelope[0]
+        if behaviour.blocking and not claim_hand():
+            return False  # `kill` has seen to everything
         if error.__class__ is Stashed and put_aside(cell, envelope, sink):
             return True
         if cell.main is not cell:

@@ -2,14 +2,18 @@
 
 Edge (one thread an actor that says `blocking = True`, daemonic); used by the kernel. The kernel hands it activations,
 not messages: the thread takes messages from the mailbox itself until it is empty, then tells the kernel.
+
+A kill cannot end the thread. What it has in hand is settled once: by the thread that claims it when its handler is
+done, or by the kill, after which the thread takes nothing more and touches nothing of what is the next incarnation's.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent
 
@@ -24,6 +28,19 @@ if TYPE_CHECKING:
 BURST = 64
 
 
+class _Own(threading.local):
+    thread: BlockingThread | None = None
+
+
+_own = _Own()
+
+
+def claim_hand() -> bool:
+    """Whether the message in hand is the calling blocking thread's to settle: once, and not if its actor was killed."""
+    thread = _own.thread
+    return thread is None or thread.claim()
+
+
 class BlockingThread:
     """Runs all handlers and hooks of one incarnation of an actor."""
 
@@ -32,6 +49,8 @@ class BlockingThread:
         self._turns: SimpleQueue[bool | Callable[[], object]] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._abandoned = False
+        self._in_hand = False
+        self._lock = threading.Lock()  # over the two, and the mailbox while a message is taken out
 
     def activate(self) -> None:
         """Handle what is in the mailbox. From the kernel's thread; the cell is PARKED until the kernel is told."""
@@ -48,10 +67,34 @@ class BlockingThread:
         """End the thread after what it does now."""
         self._turns.put(False)
 
-    def abandon(self) -> None:
-        """Its actor was killed: the handler that runs goes on for nobody, then the thread ends."""
-        self._abandoned = True
+    def abandon(self) -> bool:
+        """Its actor is killed: the handler that runs goes on for nobody, then the thread ends.
+
+        Return whether there is a message in hand, which is the caller's to settle then.
+        """
+        with self._lock:
+            self._abandoned = True
+            in_hand, self._in_hand = self._in_hand, False
         self._turns.put(False)
+        return in_hand
+
+    def claim(self) -> bool:
+        """Take it upon the calling thread, this one, to settle the message in hand; return whether it may."""
+        with self._lock:
+            in_hand, self._in_hand = self._in_hand, False
+        return in_hand
+
+    def _take(self, mailbox: deque[Any]) -> Any:
+        """Take the next message in hand; return None if there is none for us."""
+        with self._lock:
+            if self._abandoned:
+                return None
+            try:
+                envelope = mailbox.popleft()
+            except IndexError:
+                return None
+            self._in_hand = True
+            return envelope
 
     def _is_abandoned(self) -> bool:
         return self._abandoned
@@ -60,6 +103,7 @@ class BlockingThread:
         cell = self._cell
         kernel = cell.kernel
         current.enter_blocking(cell)
+        _own.thread = self
         me = getcurrent()
         while (turn := self._turns.get()) and not self._is_abandoned():
             if turn is not True:
@@ -68,14 +112,15 @@ class BlockingThread:
             going_on = True
             mailbox = cell.mailbox
             for _ in range(BURST):
-                try:
-                    envelope = mailbox.popleft()
-                except IndexError:
-                    break  # nothing more, or taken away by `kill`
+                envelope = self._take(mailbox)
+                if envelope is None:
+                    break
                 if (envelope[0] == CALL or envelope[0] == ASK) and envelope[-1].state:
-                    write_off(cell, envelope)
+                    if self.claim():
+                        write_off(cell, envelope)
                     continue
                 going_on = kernel.handle(cell, envelope, me)
+                self._in_hand = False
                 if me.gr_context is not None:
                     me.gr_context = None
                 if not going_on or self._is_abandoned():

@@ -11,6 +11,8 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from .envelope import WORK
+from .threads import claim_hand
+from .waiting import Killed
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -49,6 +51,8 @@ def run_hook(cell: Cell, result: Any, what: str) -> bool:
             kernel.handling.start_task(cell, result, None, (WORK, None, what, None))
             return False
         kernel.lifecycle.wait_if_async(result)
+    if cell.behaviour.blocking and not claim_hand():
+        raise Killed
     cell.handled += 1
     return True
 
