@@ -7,12 +7,12 @@ thread is made: each source wakes the whole as it settles.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any, TypeVar
 
 from . import current
-from .chain import begin_wait
+from .chain import begin_wait, end_wait
 from .future import ERROR, VALUE, Future
 
 T = TypeVar("T")
@@ -24,6 +24,34 @@ class Several(Future[T]):
     def __init__(self, what: str, futures: Sequence[Future[Any]]) -> None:
         super().__init__(what)
         self._sources = tuple(futures)
+        self._wakes: list[tuple[Future[Any], Callable[[], object]]] = []
+
+    def _listen(self, tell: Callable[[Future[Any]], object]) -> None:
+        """Have `tell(source)` called as each source settles, until we have an outcome: a source may outlive us."""
+        for source in self._sources:
+            if self.state:
+                break
+
+            def wake(source: Future[Any] = source) -> None:
+                tell(source)
+
+            self._wakes.append((source, wake))
+            source.on_settled(wake)
+        if self.state:
+            self._forget_sources()
+
+    def _forget_sources(self) -> None:
+        while self._wakes:
+            try:
+                source, wake = self._wakes.pop()
+            except IndexError:
+                return  # another thread forgot the last
+            source.forget(wake)
+
+    def _settle(self, state: int, outcome: Any) -> bool:
+        settled = super()._settle(state, outcome)
+        self._forget_sources()
+        return settled
 
     def cancel(self) -> bool:
         """Give up on all that have no outcome yet: what has not begun is taken back."""
@@ -53,8 +81,7 @@ class Gathered(Several[list[Any]]):
         self._count = Lock()
         if not futures:
             self._settle(VALUE, [])
-        for future in futures:
-            _on_settled(future, self._one_more)
+        self._listen(self._one_more)
 
     def _one_more(self, future: Future[Any]) -> None:
         state, outcome = future.outcome()
@@ -70,11 +97,16 @@ class Gathered(Several[list[Any]]):
 
     def _wait(self, timeout: float | None) -> None:
         cell = current.cell_here()
-        if cell is not None:
+        if cell is None:
+            super()._wait(timeout)
+            return
+        try:
             for source in self._sources:
                 if source.to and not source.state:
                     begin_wait(cell, source)  # refused if it would wait for itself
-        super()._wait(timeout)
+            super()._wait(timeout)
+        finally:
+            end_wait(cell)
 
 
 class Selected(Several[Future[Any]]):
@@ -82,8 +114,7 @@ class Selected(Several[Future[Any]]):
 
     def __init__(self, futures: Sequence[Future[Any]]) -> None:
         super().__init__(f"the first of {len(futures)} futures", futures)
-        for future in futures:
-            _on_settled(future, self._first)
+        self._listen(self._first)
 
     def _first(self, future: Future[Any]) -> None:
         if not self.state:
@@ -121,7 +152,3 @@ def _checked(name: str, futures: Sequence[Any]) -> Sequence[Future[Any]]:
                 f"{name}(): argument {position} is computed when asked for: give its sources"
             )
     return futures
-
-
-def _on_settled(future: Future[Any], tell: Any) -> None:
-    future.on_settled(lambda: tell(future))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 
 import pytest
 
@@ -98,6 +100,33 @@ def test_who_gathers_answers_that_wait_for_him_is_refused(node):
     a, b = node.spawn(Worker), node.spawn(Worker)
     with pytest.raises(al.DeadlockDetected):
         a.call.ask_both_and_be_asked(b)
+
+
+def test_who_has_gathered_waits_for_nobody_any_more(node, eventually):
+    a, b = node.spawn(Worker), node.spawn(Worker)
+    cell = node.runtime.kernels[a.home].cells[a.address]
+    assert a.call.gather_here([b]) == [0]
+    gate = al.Future()
+    busy = a.request.wait(gate)
+    eventually(lambda: cell.extra.greenlet is not None)
+    asked = b.request.call_back(a)
+    eventually(lambda: asked.state or len(cell.mailbox) == 1)
+    gate.set("done")
+    assert (busy.get(timeout=30), asked.get(timeout=30)) == ("done", 0)
+
+
+def test_a_future_that_outlives_a_selection_or_an_error_keeps_nothing_of_it():
+    long, done, failed = gates(3)
+    together = [al.select(long, done), al.gather(long, failed), al.gather(failed, long)]
+    done.set(1)
+    failed.set_exception((ValueError, ValueError("boom"), None))
+    together += [al.select(done, long), al.gather(failed, long)]
+    assert all(one.state for one in together)
+    kept = list(map(weakref.ref, together))
+    together.clear()
+    gc.collect()
+    assert [one() for one in kept if one() is not None] == []
+    assert not long.state
 
 
 def test_the_first_future_to_have_an_outcome_is_selected(refs):
