@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
+from collections.abc import Generator
 from sys import getsizeof
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
@@ -52,15 +53,16 @@ class Outflow:
     """One generator under way, at its producer."""
 
     __slots__ = ("_address", "_kernel", "_key", "_most", "_watch", "busy", "closing", "error", "items",
-                 "line", "source", "task")  # fmt: skip
+                 "line", "source", "task", "to_close")  # fmt: skip
 
-    def __init__(self, cell: Cell, key: Key, source: Any, reader: int) -> None:
-        self.source = source
+    def __init__(self, cell: Cell, key: Key, reader: int) -> None:
+        self.source: Any = None  # until its method has made it
         self.items: list[Any] = []  # yielded, and not yet sent
         self.error: BaseException | None = None  # raised behind items that had to go first
         self.task: asyncio.Task[Any] | None = None  # of the batch under way, if the generator is async
         self.closing = False
-        self.busy = False  # a reentrant actor may be asked for the next batch before this one is done
+        self.to_close = False  # as soon as the batch under way is done
+        self.busy = True  # being opened; a reentrant actor may be asked for the next batch before one is done
         self.line: deque[Future[None]] = deque()
         self._most = 1
         self._kernel = cell.kernel
@@ -88,8 +90,11 @@ class Outflow:
         return gate
 
     def leave(self) -> None:
-        """The batch is done: let in the next."""
+        """The batch is done: let in the next, or close the generator if its reader has gone meanwhile."""
         self.busy = False
+        if self.to_close:
+            self.to_close = False
+            _close_behind(self._kernel, self._address, self._key)
         while self.line:
             self.line.popleft().reply(None)
 
@@ -144,8 +149,8 @@ class Outflow:
     def _left_over(self, ended: int, value: Any) -> Batch:
         """This batch's answer has gone: what came since waits for the next one, and so does the end."""
         if ended == FINISHED:
-            self.source = iter(())
-        return [], MORE, value
+            self.source = _over(value)
+        return [], MORE, None
 
     async def produce_async(self, sink: Any) -> Batch:
         """Run an async generator for a batch; its items go out as soon as it waits."""
@@ -212,6 +217,12 @@ class _Early:
             self._sink.reply((self._flow.take(), MORE, None))
 
 
+def _over(value: Any) -> Generator[Any, None, Any]:
+    """A generator that has nothing left but its value."""
+    yield from ()
+    return value
+
+
 class _Nothing:
     """An async generator that is over."""
 
@@ -231,10 +242,18 @@ def pull(_actor: Any, key: Key, opening: Opening | None) -> Any:
     if flow is None:
         if opening is None:
             return [], GONE, None
-        source = _open(cell, opening)
-        if isinstance(source, BadCall):
-            return [], REFUSED, source
-        flow = streams[key] = Outflow(cell, key, source, opening[3])
+        # Known before it is opened, which may take long: its reader may ask for the next batch meanwhile, or close it.
+        flow = streams[key] = Outflow(cell, key, opening[3])
+        try:
+            flow.source = _open(cell, opening)
+        except BaseException:
+            _end(streams, key)
+            raise
+        finally:
+            flow.leave()
+        if isinstance(flow.source, BadCall):
+            _end(streams, key)
+            return [], REFUSED, flow.source
     if hasattr(flow.source, "__anext__"):
         return _produce_async(streams, key, flow, cell.sink)
     flow.busy = True
@@ -306,7 +325,13 @@ def close_stream(kernel: Kernel, address: int, key: Key) -> None:
     flow.closing = True
     if flow.task is not None:
         flow.task.cancel()  # its turn ends with this; then it is closed
-    behind(kernel, cell, _closing(key), "the end of a stream")
+    _close_behind(kernel, address, key)
+
+
+def _close_behind(kernel: Kernel, address: int, key: Key) -> None:
+    cell = kernel.cells.get(address)
+    if cell is not None:
+        behind(kernel, cell, _closing(key), "the end of a stream")
 
 
 def _closing(key: Key) -> Any:
@@ -314,6 +339,9 @@ def _closing(key: Key) -> Any:
         streams = special_of(cell).streams
         flow = streams.get(key)
         if flow is None:
+            return True
+        if flow.busy:
+            flow.to_close = True  # a reentrant actor's other handler is in it, and waits
             return True
         _end(streams, key)
         if flow.error is not None:

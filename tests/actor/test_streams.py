@@ -8,7 +8,7 @@ import gc
 import pytest
 
 import actorlab as al
-from actorlab.actor import DEAD
+from actorlab.actor import DEAD, signals
 
 
 class Source(al.Actor):
@@ -62,6 +62,27 @@ class Source(al.Actor):
         for gate in gates:
             yield await gate
 
+    def opened_late(self, begun, gate):
+        begun.set(None)
+        gate.get(timeout=20)
+        return self.count(3)
+
+    def ends_late(self, n, gate):
+        yield from range(n)
+        gate.get(timeout=20)
+        return "late"
+
+    def waits(self, begun, gate):
+        try:
+            begun.set(None)
+            gate.get(timeout=20)
+            yield "late"
+        finally:
+            self.ended.append("waits")
+
+    def open_streams(self):
+        return len(self._actorlab_cell.extra.special.streams)
+
     def made_so_far(self):
         return self.made
 
@@ -74,6 +95,10 @@ class Source(al.Actor):
 
 class BlockingSource(Source):
     blocking = True
+
+
+class ReentrantSource(Source):
+    reentrant = True
 
 
 class Forgiving(Source):
@@ -348,3 +373,62 @@ def test_nothing_is_kept_of_a_stream_that_is_over(node, source, settled, eventua
     assert cell.phase != DEAD
     eventually(lambda: cell.extra.special.streams == {})
     eventually(lambda: not (kernel.cells[reader.address].extra.monitors or {}))
+
+
+@pytest.fixture(params=[Source, BlockingSource, ReentrantSource])
+def any_source(request, node):
+    return node.spawn(request.param)
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Settles when a producer has been told that its reader is gone."""
+    told, close_stream = al.Future(), signals.close_stream
+    monkeypatch.setattr(signals, "close_stream", lambda *args: (close_stream(*args), told.set(None)))
+    return told
+
+
+def test_a_method_may_wait_before_it_gives_its_generator(any_source):
+    begun, gate = al.Future(), al.Future()
+    stream = any_source.stream.opened_late(begun, gate)
+    begun.get(timeout=20)
+    gate.set(None)
+    assert list(stream) == [0, 1, 2]
+
+
+def test_a_stream_that_is_closed_before_its_generator_is_there_leaves_none(any_source, told, settled):
+    begun, gate = al.Future(), al.Future()
+    stream = any_source.stream.opened_late(begun, gate)
+    begun.get(timeout=20)
+    stream.close()
+    told.get(timeout=20)
+    gate.set(None)
+    settled()
+    assert any_source.call.open_streams() == 0
+
+
+def test_who_leaves_while_the_generator_waits_closes_it_when_its_turn_is_over(any_source, told, settled):
+    """A reentrant actor is told while one of its handlers is in the generator, where it cannot be closed."""
+    begun, gate = al.Future(), al.Future()
+    stream = any_source.stream.waits(begun, gate)
+    begun.get(timeout=20)
+    stream.close()
+    told.get(timeout=20)
+    if any_source.actor_class.reentrant:
+        assert any_source.call.ends() == [], "behind the step that is to close it"
+    gate.set(None)
+    settled()
+    assert any_source.call.ends() == ["waits"]
+    assert any_source.call.open_streams() == 0
+
+
+def test_a_generators_value_is_there_although_it_waited_for_it(any_source):
+    """Its items had to go out before, so its end is another batch's."""
+    gate = al.Future()
+    stream = any_source.stream.ends_late(20, gate)
+    assert next(stream) == 0
+    if not any_source.actor_class.blocking:  # whose items wait for the end of their batch
+        assert [next(stream) for _ in range(19)] == list(range(1, 20))
+    gate.set(None)
+    list(stream)
+    assert stream.value == "late"
