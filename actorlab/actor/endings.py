@@ -238,9 +238,9 @@ class Endings:
         let_go(cell.address)
         end_following(cell.address)
         if extra.timers:
-            for timer in extra.timers:
+            timers, extra.timers = extra.timers, None  # which a blocking actor's thread may still cancel some of
+            for timer in timers:
                 timer.live = False
-            extra.timers = None
         if extra.links:
             links, extra.links = extra.links, None
             for other in links:

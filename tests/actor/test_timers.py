@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 import actorlab as al
@@ -170,3 +172,26 @@ def test_a_timer_that_fired_but_was_not_handled_ends_with_its_incarnation_too(no
     assert drain(seen) == ["kept"]
 
 
+def test_a_timer_that_is_cancelled_in_its_thread_while_its_actor_is_killed_holds_nothing_up(node, seen, clock, settled):
+    alarm = node.spawn(BlockingAlarm, seen)
+    cell = node.runtime.kernels[alarm.home].cells[alarm.address]
+    actor = cell.object
+    alarm.call.after(1.0, "one")
+    alarm.call.after(2.0, "two")
+
+    class Timers(set):
+        def __iter__(self):
+            for n, timer in enumerate(super().__iter__()):
+                if not n:
+                    thread = threading.Thread(target=actor.cancel, args=(actor._timers["two"],))
+                    thread.start()
+                    thread.join(20)
+                yield timer
+
+    cell.extra.timers = Timers(cell.extra.timers)
+    gone = node.monitor(alarm)
+    alarm.exit("kill")
+    assert gone.get(timeout=20).reason == "killed"
+    clock.advance(5)
+    settled()
+    assert drain(seen) == []
