@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .cell import DEAD, HELD, PARKED, Cell
 from .envelope import ASK, CALL, LAST_KIND, describe
+from .priority import PriorityMail
 
 if TYPE_CHECKING:
     from .scheduler import Kernel
@@ -92,9 +93,17 @@ def loosen(kernel: Kernel, address: int, future: Any) -> None:
     held = loose.held()
     mailbox = cell.mailbox
     if any(_asks(envelope, held) for envelope in mailbox):
-        changed = [_asked_by(loose, envelope) if _asks(envelope, held) else envelope for envelope in mailbox]
-        mailbox.clear()
-        mailbox.extend(changed)
+        _change(mailbox, lambda envelope: _asked_by(loose, envelope) if _asks(envelope, held) else envelope)
+
+
+def _change(mailbox: Any, how: Callable[[Any], Any]) -> None:
+    """Put `how(envelope)` in the place of each envelope; None takes it out. All stay in their order."""
+    if isinstance(mailbox, PriorityMail):
+        mailbox.change(how)
+        return
+    changed = [now for envelope in mailbox if (now := how(envelope)) is not None]
+    mailbox.clear()
+    mailbox.extend(changed)
 
 
 def _asked_by(loose: Loose, envelope: Any) -> Any:
@@ -145,9 +154,7 @@ def _from_mailbox(kernel: Kernel, cell: Cell, is_it: IsIt) -> bool:
         except ValueError:
             return False
     else:
-        kept = [envelope for envelope in mailbox if envelope is not found]
-        mailbox.clear()
-        mailbox.extend(kept)
+        _change(mailbox, lambda envelope: None if envelope is found else envelope)
     write_off(cell, found)
     extra = cell.extra
     if extra is not None and extra.waiting:

@@ -98,12 +98,24 @@ class PriorityMail(deque[Any]):
         raise ValueError("no such envelope in the mailbox")
 
     def extend(self, envelopes: Iterable[Any]) -> None:
+        if isinstance(envelopes, PriorityMail):
+            # what comes before all does so in another mailbox too; the rest is judged anew
+            self._front.extend(envelopes._front)
+            envelopes = [envelope for queue in envelopes._levels.values() for envelope in queue]
         for envelope in envelopes:
             self.append(envelope)
 
     def extendleft(self, envelopes: Iterable[Any]) -> None:
         for envelope in envelopes:
             self.appendleft(envelope)
+
+    def change(self, how: Callable[[Any], Any]) -> None:
+        """Put `how(envelope)` in the place of each envelope, where it is; None takes it out."""
+        with self._lock:
+            for queue in self._queues:
+                kept = [changed for envelope in queue if (changed := how(envelope)) is not None]
+                queue.clear()
+                queue.extend(kept)
 
     def clear(self) -> None:
         with self._lock:

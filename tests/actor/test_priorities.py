@@ -19,6 +19,8 @@ class VeryUrgent(Urgent):
 
 
 class Clinic(al.Actor):
+    stash_capacity = 1
+    opened = False
     priorities = {"emergency": 10, "paperwork": -5, Urgent: 5, VeryUrgent: 7, al.Down: 9}
 
     def __init__(self, seen):
@@ -54,6 +56,15 @@ class Clinic(al.Actor):
 
     def then(self, what):
         self.continue_with(what)
+
+    def then_hold(self, what, gate, entered):
+        self.continue_with(what)
+        self.hold(gate, entered)
+
+    def later(self, who):
+        if not self.opened:
+            self.stash()
+        self.seen.put(who)
 
     def handle_continue(self, what):
         self.seen.put(what)
@@ -220,6 +231,36 @@ def test_what_was_left_for_right_after_comes_before_the_most_urgent(held, seen, 
     held.let_go()
     settled()
     assert drain(seen) == ["step", "form"]
+
+
+def test_it_still_does_when_a_question_is_taken_back_meanwhile(node, seen, settled):
+    ref = node.spawn(Clinic, seen)
+    gate, entered = al.Future(), al.Future()
+    ref.cast.then_hold("step", gate, entered)
+    entered.get(timeout=30)
+    given_up = ref.request.visit(1)
+    ref.cast.emergency(2)
+    given_up.cancel()
+    gate.set(None)
+    settled()
+    assert drain(seen) == ["step", 2]
+
+
+def test_a_stash_comes_before_the_most_urgent_in_the_next_incarnation(node, seen, settled, monkeypatch):
+    monkeypatch.setattr(Clinic, "opened", False)
+    node.start(al.Supervisor(children=[al.child(Clinic, seen, name="clinic", placement="local")]))
+    ref = node.whereis("clinic")
+    ref.cast.later("aside")
+    gate, entered = al.Future(), al.Future()
+    ref.cast.hold(gate, entered)
+    entered.get(timeout=30)
+    ref.cast.paperwork("form")
+    ref.cast.visit("visit")
+    Clinic.opened = True
+    ref.exit("kill")
+    settled()
+    assert ref.incarnation == 1
+    assert drain(seen) == ["aside", "visit", "form"]
 
 
 @pytest.mark.parametrize("wrong", [{"a": 1.5}, {3: 1}, ["a"]])
