@@ -76,7 +76,7 @@ class Hub:
         """Run until `stop`, then close the loop."""
         asyncio.set_event_loop(self.loop)
         try:
-            self.loop.run_forever()
+            self._run_on()
         finally:
             try:
                 pending = asyncio.all_tasks(self.loop)
@@ -91,6 +91,16 @@ class Hub:
                 self._selector.unwatch(self._waker.fileno())
                 self.loop.close()
                 self._waker.close()
+
+    def _run_on(self) -> None:
+        while True:
+            try:
+                self.loop.run_forever()
+                return
+            except (SystemExit, KeyboardInterrupt):
+                # asyncio ends its loop with what a task raises so; here it is one handler's, whose caller is told
+                if self._kernel.stopping:
+                    return
 
     def stop(self) -> None:
         """Have `run` return. From any thread."""

@@ -366,3 +366,27 @@ def test_strict_messages_refuse_a_reply_that_cannot_travel():
 def test_messages_of_one_process_go_by_reference_otherwise(node):
     thing = object()
     assert node.spawn(Clerk).ask(thing)[1] is thing
+
+
+class Leaver(al.Actor):
+    def leave(self, error):
+        raise error
+
+    async def leave_as_task(self, error):
+        raise error
+
+    def here(self):
+        return True
+
+
+@pytest.mark.parametrize("method", ["leave", "leave_as_task"])
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_a_handler_that_exits_ends_its_actor_and_nobody_elses(node, method, error, settled):
+    leaver, other = node.spawn(Leaver), node.spawn(Leaver)
+    kernel = node.runtime.kernels[leaver.home]
+    with pytest.raises(error):
+        getattr(leaver.call, method)(error())
+    settled()
+    assert not leaver.is_alive()
+    assert other.call.here()
+    assert kernel.running
