@@ -44,9 +44,10 @@ def hosted(actor: type[Any]) -> type[Any]:
             )
         name = f"{module.replace('.', _DOT)}:{qualified.replace('.', _DOT)}"
         ours = {hook: ProcessActor.__dict__.get(hook, getattr(ProcessActor, hook)) for hook in _HOOKS}
-        made = _made[actor] = type(
+        host = type(
             name, (actor, ProcessActor), {**ours, "blocking": True, "__module__": __name__, "__doc__": actor.__doc__}
         )
+        made = _made.setdefault(actor, host)  # of two threads that make one, the first's
     return made
 
 
