@@ -34,6 +34,8 @@ class Inlet(Protocol):
     """Make the sink of a question from another process: its correlation id, its chain."""
     freed: bool
     """Set when a block was freed."""
+    unfinished: set[int]
+    """Senders whose lane was not drained to its end."""
 
     def poll(self, wait: bool, busy: bool) -> bool:
         """Take what has arrived, at most a fixed number, and hand it on; return whether there was anything.

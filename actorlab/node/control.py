@@ -231,6 +231,7 @@ def shutdown_all(kernel: Kernel, grace_s: float) -> int:
 
 def quiet(kernel: Kernel) -> Quiet:
     """Say whether anything is running, queued, parked or in a lane here."""
+    lanes = kernel.lanes
     busy = (
         kernel.runq
         or kernel.resumable
@@ -238,6 +239,7 @@ def quiet(kernel: Kernel) -> Quiet:
         or kernel.inbox
         or any(map(_is_busy, tuple(kernel.cells.values())))
         or owes_news(kernel)
+        or (lanes is not None and (lanes.unfinished or lanes.has_news()))  # who asks may have overtaken others
     )
     outlet = kernel.runtime.outlet if isinstance(kernel.runtime, ProcessRuntime) else None
     waiting = outlet.waiting if outlet is not None else 0

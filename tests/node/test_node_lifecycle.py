@@ -257,6 +257,19 @@ def test_a_second_ctrl_c_does_not_wait_for_anybody(eventually, tmp_path):
     assert not list(runtime.iterdir())
 
 
+def test_a_node_is_not_idle_while_something_lies_in_a_lane(monkeypatch):
+    """Whoever asks a kernel whether it rests may be heard before what another process sent it earlier."""
+    with al.Node(workers=1, log_level="CRITICAL") as node:
+        node.spawn(Clerk).call.add(1)
+        node.wait_idle()
+        inlet = node.runtime.inlet
+        with monkeypatch.context() as patch:
+            patch.setattr(inlet, "has_news", lambda: True)
+            with pytest.raises(al.CallTimeout, match="kernel 0"):
+                node.wait_idle(timeout=0.1)
+        node.wait_idle(timeout=30)
+
+
 def test_a_worker_ignores_the_terminals_interrupt():
     with al.Node(workers=1, log_level="CRITICAL") as node:
         ref = node.spawn(Clerk, 3)
