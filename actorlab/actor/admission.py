@@ -18,7 +18,7 @@ from .backlog import Backlog
 from .cancelling import take_back
 from .cell import DEAD, IDLE, NO_MAIL, PARKED, Cell
 from .chain import LocalCall
-from .envelope import ASK, CALL, CAST, END, INFO, INIT, LAST_KIND, STOP, TELL, WORK, describe, is_unbounded
+from .envelope import ASK, CALL, END, INFO, INIT, LAST_KIND, STOP, WORK, describe, is_unbounded
 from .future import Future
 from .mailbox import Mailbox
 from .priority import PriorityMail
@@ -367,14 +367,13 @@ class Admission:
             kernel.handling.drop(envelope, reason, error, None if is_unbounded(envelope) else cell)
             return
         kernel.lifecycle.count_dead(cell)
-        if waiter is not None:
-            if waiter.claim():
-                waiter.future.fail(error)
-            if kind == TELL or kind == CAST:
-                return  # the sender was told
+        if waiter is None or kind == CALL or kind == ASK:  # else its sender is told, and that is all
+            # First, for whoever is told may look at the letters.
+            kernel.runtime.dead_letters.add(cell.name, cell.address, describe(envelope), reason)
+        if waiter is not None and waiter.claim():
+            waiter.future.fail(error)
         if kind == CALL or kind == ASK:
             envelope[-1].fail(error)
-        kernel.runtime.dead_letters.add(cell.name, cell.address, describe(envelope), reason)
 
     def clear(self, cell: Cell, reason: str, error: BaseException) -> None:
         """Nobody will handle what waits inside and outside: dead letters, and the callers are told."""

@@ -67,6 +67,10 @@ class Held:
         assert self.node.spawn(Sender).call.here()  # what other threads sent has reached the door by now
         self.gate.set(None)
         self.done.get(timeout=30)
+        return self.take()
+
+    def take(self):
+        """What it has handled since, when all is at rest."""
         self.node.wait_idle()
         found = []
         while not self.seen.empty():
@@ -114,8 +118,10 @@ def test_block_holds_a_blocking_sender_and_a_thread_of_the_users_too(node, held)
     sent = sender.request.send(full.ref, 1, 2, 3)
     thread = threading.Thread(target=lambda: [full.ref.tell(message) for message in "abc"])
     thread.start()
-    assert sorted(map(str, full.release())) == ["1", "2", "3", "a", "b", "c"]
-    thread.join(30)
+    assert not sent.outcome()[0] and thread.is_alive()
+    found = full.release()
+    thread.join(30)  # it may not have begun when the others were through
+    assert sorted(map(str, found + full.take())) == ["1", "2", "3", "a", "b", "c"]
     assert sent.get(timeout=30) == "sent"
 
 
@@ -395,6 +401,18 @@ def test_a_send_to_the_dead_raises_and_leaves_no_letter(node, seen):
     with pytest.raises(al.ActorDied):
         ref.request.take("x").get(timeout=30)
     assert list(node.dead_letters) == []
+
+
+def test_a_letter_is_written_before_its_caller_is_told(node, held):
+    full, found = held(capacity=10), []
+    asked = full.ref.request.take("asked")
+    asked.on_settled(lambda: found.extend(reasons(node)))
+    full.ref.exit("kill")
+    with pytest.raises(al.ActorDied):
+        asked.get(timeout=30)
+    full.gate.set(None)
+    node.wait_idle()
+    assert ("call take('asked')", "stopped") in found
 
 
 def test_what_waits_for_a_dead_actor_is_a_letter_and_its_callers_are_told(node, held):
