@@ -157,7 +157,7 @@ def test_a_member_that_crashes_is_restarted_and_stays_one(node, team):
     assert all(ref.call.take("y") for ref in team.members)
 
 
-def test_a_router_works_inside_an_actor_of_a_worker(node, team):
+def test_a_router_works_inside_an_actor_of_a_worker(node, team, eventually):
     class Boss(al.Actor):
         def drive(self, group, n):
             router = al.Router(self.node.group(group))
@@ -166,7 +166,8 @@ def test_a_router_works_inside_an_actor_of_a_worker(node, team):
             return router.call.take("end")
 
     assert node.spawn(Boss, placement=1).call.drive(team.name, 10)
-    assert sum(len(items) for items in got(team)) == 11
+    eventually(lambda: sum(map(len, got(team))) >= 11)  # what we ask may overtake what the worker has sent
+    assert sum(map(len, got(team))) == 11
 
 
 @pytest.mark.parametrize(

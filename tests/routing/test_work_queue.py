@@ -38,13 +38,18 @@ def queue(node, team):
     ref.stop()
 
 
-def test_every_task_is_answered_and_shared_among_the_members(queue, team):
-    answers = [queue.request.do("take", n) for n in range(40)]
-    assert len(al.gather(*answers).get(timeout=20)) == 40
+def test_every_task_is_answered_and_shared_among_the_members(queue, team, tmp_path, eventually):
+    gates = [tmp_path / str(n) for n in range(2)]
+    answers = [queue.request.do("hold", str(gate)) for gate in gates]
+    for gate in gates:
+        eventually(Path(f"{gate}.held").exists)  # both at once, so each member has one
+    answers += [queue.request.do("take", n) for n in range(40)]
+    for gate in gates:
+        gate.touch()
+    assert len(al.gather(*answers).get(timeout=30)) == 42
     got = [ref.call.all() for ref in team.members]
     assert sorted(item for items in got for item in items) == list(range(40))
-    assert all(got)
-    assert queue.call.statistics() == {"done": 40, "under_way": 0, "waiting": 0, "given_again": 0}
+    assert queue.call.statistics() == {"done": 42, "under_way": 0, "waiting": 0, "given_again": 0}
 
 
 def test_a_lost_workers_task_is_given_to_another(node, queue, tmp_path):
