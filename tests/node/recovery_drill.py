@@ -92,6 +92,14 @@ class Clerk(al.Actor):
     async def hold_the_loop(self, seconds: float) -> None:
         time.sleep(seconds)
 
+    def sleep_until(self, path: str) -> None:
+        while not os.path.exists(path):
+            time.sleep(0.01)
+
+    async def hold_the_loop_until(self, path: str) -> None:
+        while not os.path.exists(path):
+            time.sleep(0.01)
+
     def ask(self, other: al.ActorRef[Any], method: str, *args: Any) -> Any:
         return getattr(other.call, method)(*args)
 
@@ -218,6 +226,17 @@ class Slow(al.Actor):
 
     def hello(self) -> str:
         return "hello"
+
+
+class SlowUntil(al.Actor):
+    """Takes its time to start: until a file is there."""
+
+    def __init__(self, path: str) -> None:
+        while not os.path.exists(path):
+            try:
+                al.Future().get(timeout=0.01)
+            except al.CallTimeout:
+                pass
 
 
 class Blocker(al.Actor):

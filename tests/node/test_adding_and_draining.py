@@ -150,7 +150,7 @@ def test_when_the_host_dies_its_guests_die_with_it_and_all_come_back(
         for ref in refs:
             ref.cast.note("queued")  # type: ignore[union-attr]
         node.kill_worker(2)
-        eventually(lambda: all(ref.incarnation == 1 for ref in refs), 10)  # type: ignore[union-attr]
+        eventually(lambda: all(ref.incarnation == 1 for ref in refs))  # type: ignore[union-attr]
         assert all(ref.within(10).call.state() == (0, 1) for ref in refs)  # type: ignore[union-attr]
         assert host not in pids(node) and len(set(pids(node))) == 2  # each has a process of its own again
     assert [event.fields["worker"] for event in heard if event.kind == "worker_died"].count(1) == 1

@@ -80,7 +80,7 @@ def test_a_message_that_does_not_unpickle_is_a_dead_letter_and_its_caller_is_tol
     ref.cast.take(Undecodable())
     eventually(lambda: node.dead_letters.counts["undecodable"] == before + 4)
     assert ref.call.all() == []
-    assert ref.statistics().dead_lettered == 4
+    eventually(lambda: ref.statistics().dead_lettered == 4)
 
 
 def test_an_unpicklable_reply_is_the_callers_error_and_the_actor_lives(node: al.Node) -> None:

@@ -25,14 +25,17 @@ def node() -> Iterator[al.Node]:
 
 @pytest.fixture(params=[Worker, BlockingWorker])
 def held(request, node, tmp_path, eventually):
-    """An actor in worker 2 that is busy until `let_go` is called, which returns what else it did."""
+    """An actor in worker 2 that is busy until `let_go` is called, which returns what else it did.
+
+    `let_go` waits for as many messages to be taken back as are to be.
+    """
     ref = node.spawn(request.param, placement=2)
     gate = tmp_path / "gate"
     answer = ref.request.hold(str(gate))
     eventually(Path(f"{gate}.held").exists)
 
-    def let_go() -> list[object]:
-        node.spawn(Worker, placement=2).call.done()  # whatever was sent to that worker before has arrived
+    def let_go(taken_back: int) -> list[object]:
+        eventually(lambda: ref.statistics().dead_lettered == taken_back)  # wherever that was asked for
         gate.touch()
         assert answer.get(timeout=30) == "held"
         did = ref.call.done()
@@ -47,9 +50,7 @@ def test_a_call_from_another_worker_that_timed_out_is_not_handled_later(node, he
     caller = node.spawn(Worker, placement=1)
     assert caller.call.call_briefly(ref, "late") == "unknown"  # it may have begun, as far as the caller can know
     assert caller.call.call_briefly(ref, "later") == "unknown"
-    caller.call.done()
-    node.spawn(Worker, placement=1).call.do("what worker 1 sent is on its way")
-    assert let_go() == []
+    assert let_go(taken_back=2) == []
     settled_books(ref, handled=2, dead=2)
 
 
@@ -57,14 +58,14 @@ def test_a_call_from_the_users_thread_that_timed_out_is_not_handled_later(held):
     ref, let_go = held
     with pytest.raises(al.CallTimeout):
         ref.within(0.02).call.do("late")
-    assert let_go() == []
+    assert let_go(taken_back=1) == []
 
 
 def test_a_cancelled_future_takes_its_message_back(held):
     ref, let_go = held
     kept, given_up = ref.request.do("kept"), ref.request.do("given up")
     assert given_up.cancel()
-    assert let_go() == ["kept"]
+    assert let_go(taken_back=1) == ["kept"]
     assert kept.get(timeout=30) == "kept"
 
 
@@ -77,15 +78,14 @@ def test_an_await_that_was_cancelled_takes_its_message_back(node, held):
                 await al.gather(ref.request.do("late"), ref.request.do("late too"))
 
     asyncio.run(main())
-    assert let_go() == []
+    assert let_go(taken_back=2) == []
 
 
 def test_an_async_handler_of_another_worker_that_gave_up_takes_its_message_back(node, held):
     ref, let_go = held
     caller = node.spawn(Worker, placement=1)
     assert caller.call.await_briefly(ref, "late") == "gave up"
-    caller.call.done()
-    assert let_go() == []
+    assert let_go(taken_back=1) == []
 
 
 def test_what_a_killed_handler_asked_is_taken_back(node, held, tmp_path, eventually):
@@ -96,8 +96,7 @@ def test_what_a_killed_handler_asked_is_taken_back(node, held, tmp_path, eventua
     down = node.monitor(caller)
     caller.exit("kill")
     down.get(timeout=30)
-    node.spawn(Worker, placement=1).call.call_briefly(node.spawn(Worker, placement=2), "behind the cancellation")
-    assert let_go() == []
+    assert let_go(taken_back=1) == []
 
 
 @pytest.fixture

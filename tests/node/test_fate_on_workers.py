@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 
 import pytest
 from recovery_drill import Clerk
@@ -29,6 +30,10 @@ class Doomed(Clerk):
     def give_up(self) -> None:
         self.stop()
 
+    def hold_worker(self, path: str) -> None:
+        while not os.path.exists(path):
+            time.sleep(0.001)
+
 
 class Gated(Clerk):
     async def hold(self, path: str) -> None:
@@ -41,7 +46,7 @@ class Gated(Clerk):
 
 @pytest.mark.parametrize("label", LABELS)
 @pytest.mark.parametrize("how", ["fail", "drop"])
-def test_a_message_is_in_the_books_once_wherever_its_worker_is_killed(label, how, eventually):
+def test_a_message_is_in_the_books_once_wherever_its_worker_is_killed(label, how, tmp_path, eventually):
     capacity = al.Mailbox(4, "drop_old")
     tree = al.Supervisor(
         max_restarts=100,
@@ -56,11 +61,12 @@ def test_a_message_is_in_the_books_once_wherever_its_worker_is_killed(label, how
                 ref.cast.fail(n) if n == 3 else ref.cast.note(n)
                 sent += 1
         else:
-            ref.cast.spin(0.1)
+            ref.cast.hold_worker(str(tmp_path / "gate"))
             sent += 1
             for n in range(10):
                 ref.cast.note(n)
                 sent += 1
+            (tmp_path / "gate").touch()
         eventually(lambda: ref.incarnation >= 1)
         node.wait_idle()
         books = ref.statistics()

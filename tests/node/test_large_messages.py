@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,13 +14,17 @@ import pytest
 from messaging_drill import Held, Patient, Replies, Sender, Undecodable, open_all_lanes
 
 import actorlab as al
+from actorlab import testing
 from actorlab.node.inlet import Inlet
-from actorlab.testing import eventually
 from actorlab.transport import WANT, slab_usage
 
 pytestmark = pytest.mark.process
 
 MIB = 1 << 20
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    testing.eventually(condition, within_s=20.0)
 
 
 WAYS = pytest.mark.parametrize("slab_bytes", [64 * MIB, 0], ids=["slabs", "files"])
@@ -44,7 +48,7 @@ def spilled(node: al.Node) -> list[str]:
 
 def comes_back(node: al.Node) -> None:
     """Wait until no message has anything in shared memory: who has read one gives it back in his own time."""
-    eventually(lambda: spilled(node) == [], 20.0)
+    eventually(lambda: spilled(node) == [])
 
 
 @pytest.mark.parametrize("size_bytes", [20_000, MIB, 16 * MIB])

@@ -22,7 +22,7 @@ Eventually = Callable[..., None]
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[al.Node]:
-    with al.Node(workers=2, lane_blocks=256) as node:
+    with al.Node(workers=2, lane_blocks=256, mailbox=al.Mailbox(timeout_s=60.0)) as node:
         open_all_lanes(node)
         yield node
 
@@ -93,7 +93,7 @@ def test_only_the_sender_waits(node: al.Node, gate: Path, eventually: Eventually
     parked, free = node.spawn(Sender, placement=2), node.spawn(Sender, placement=2)
     waits = parked.request.tell(ref, list(range(20)))
     eventually(depth_settles(ref, 2))
-    assert free.within(5).call.tell(other, list(range(500))) == ["ok"] * 500
+    assert free.within(15).call.tell(other, list(range(500))) == ["ok"] * 500
     assert free.call.call(other, "take", "after all") == "after all"
     assert waits.state == 0
     gate.touch()
@@ -133,9 +133,9 @@ def test_the_deadline_is_a_mailbox_full(node: al.Node, gate: Path) -> None:
     ref = held(node, gate, capacity=1, timeout_s=0.2)
     sender = node.spawn(Sender, placement=2)
     assert sender.call.tell(ref, [1])[0] == "ok"
-    said, took_s = sender.within(20).call.tell_timed(ref, 2)
+    said, took_s = sender.within(90).call.tell_timed(ref, 2)
     assert said == "MailboxFull(mailbox)"
-    assert 0.15 < took_s < 4.5  # not what a mailbox waits where nothing is said
+    assert 0.15 < took_s < 30  # not what a mailbox waits where nothing is said
     with pytest.raises(al.MailboxFull) as full:
         ref.tell(3)
         ref.tell(4)
@@ -172,7 +172,8 @@ def test_reject_at_the_door_settles_calls_and_buries_tells(node: al.Node, gate: 
     assert second.call.tell(ref, [1, 2, 3, 4]) == ["ok"] * 4
     before = node.dead_letters.counts["mailbox_full"]
     assert first.call.tell(ref, [5]) == ["ok"]  # its worker does not know how full the mailbox is
-    eventually(lambda: node.dead_letters.counts["mailbox_full"] == before + 1)
+    eventually(lambda: ref.statistics().dead_lettered == 1)
+    eventually(lambda: node.dead_letters.counts["mailbox_full"] > before)  # others' of before may come late
     with pytest.raises(al.MailboxFull) as full:
         first.call.call(ref, "take", 6)
     assert full.value.delivery in ("never", "handled")
@@ -256,6 +257,7 @@ def test_stop_exit_and_down_always_get_in(node: al.Node, gate: Path, eventually:
     watcher = node.spawn(Held, placement=1, mailbox=al.Mailbox(capacity=1, timeout_s=0.1))
     watcher.call.watch(watched)
     watcher.cast.hold(str(gate))
+    eventually(gate.with_name("open.held").exists)  # else what another process sends may be there before it
     assert "MailboxFull(mailbox)" in sender.call.tell(ref, [1, 2, 3])
     assert "MailboxFull(mailbox)" in sender.call.tell(watcher, [1, 2, 3])
     watched.stop()

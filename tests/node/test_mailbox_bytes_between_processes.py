@@ -139,5 +139,5 @@ def test_the_bound_holds_between_two_incarnations_of_a_killed_worker(gate: Path,
             with pytest.raises(al.MailboxFull, match="bytes"):
                 ref.tell(KB)
             node.kill_worker(1)
-            eventually(lambda: len(ref.within(0.5).call.all()) == 3)
+            eventually(lambda: len(ref.within(20).call.all()) == 3)
             path.touch()

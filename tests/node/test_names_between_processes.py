@@ -40,12 +40,11 @@ def test_a_name_is_seen_in_every_process(node: al.Node) -> None:
 
 def test_a_taken_name_is_refused_and_nothing_is_left(node: al.Node) -> None:
     till = node.spawn(Clerk, name="till", placement=1)
-    alive = node.runtime.control(2, "quiet").get(timeout=30)
     with pytest.raises(al.NameTaken, match="till"):
         node.spawn(Clerk, name="till", placement=2)
     with pytest.raises(al.NameTaken):
         node.register("till", node.spawn(Clerk, placement=2))
-    assert alive.idle
+    node.wait_idle()
     assert node.whereis("till") == till
     till.stop()
 

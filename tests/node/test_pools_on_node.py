@@ -76,6 +76,7 @@ def test_subscribers_in_every_process_are_told_whoever_publishes(node: al.Node) 
     followers = [node.spawn(Keeper, placement=at) for at in (1, 2, "local")]
     assert [one.call.follow("p", "v") for one in followers] == [None] * 3
     pool.publish("v", table(10))
+    node.wait_idle()  # what different processes publish may come in any order
     followers[0].call.publish("p", "v", table(20))
     node.wait_idle()
     for one in followers:

@@ -165,6 +165,7 @@ def test_a_c_call_that_cannot_be_interrupted_costs_its_worker_and_is_named(start
     assert "recovery_drill.py:" in why
     eventually(replaced(node, 1, pid))
     eventually(lambda: answers(neighbour))
+    eventually(lambda: [event for event in happened if event.kind == "worker_replaced"])
     [died] = [event for event in happened if event.kind == "worker_died"]
     assert died.fields["why"] == why
 
@@ -194,16 +195,18 @@ def test_a_last_hook_may_fail_or_hang_and_the_others_stop_all_the_same(start, no
 # -- the watchdog ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["sleep_in_c", "hold_the_loop"])
-def test_a_handler_that_holds_the_thread_is_named(start, node, eventually, happened, method):
+@pytest.mark.parametrize("method", ["sleep_until", "hold_the_loop_until"])
+def test_a_handler_that_holds_the_thread_is_named(start, node, eventually, happened, tmp_path, method):
     _sup, ref = start(Clerk)
     happened.clear()
-    getattr(ref.within(30).call, method)(1.0)
+    held = getattr(ref.request, method)(str(tmp_path / "gate"))
 
     def named():
         return [event for event in happened if event.kind == "handler_holds_loop" and event.fields["actor"]]
 
     eventually(named)
+    (tmp_path / "gate").touch()
+    held.get(timeout=30)
     warnings = named()
     assert len(warnings) == 1
     assert warnings[0].fields["actor"] == "one"

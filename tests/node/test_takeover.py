@@ -50,7 +50,7 @@ def files(node):
 
 
 def test_the_books_balance_after_many_kills_under_load(start, node, eventually, tmp_path):
-    capacity = al.Mailbox(100_000)
+    capacity = al.Mailbox(100_000, timeout_s=60.0)  # for a machine that does much else meanwhile
     children = [al.child(Clerk, name=f"clerk {n}", placement=1, mailbox=capacity) for n in range(4)]
     start(al.Supervisor(max_restarts=1000, children=children))
     refs = [node.whereis(f"clerk {n}") for n in range(4)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,11 @@ class Doomed(Clerk):
 
     async def add_later(self, k: int) -> int:
         return self.add(k)
+
+    async def doze_until(self, path: str) -> str:
+        while not os.path.exists(path):
+            await asyncio.sleep(0.001)
+        return "dozed"
 
 
 class Retried(Doomed):
@@ -102,7 +108,7 @@ def test_what_was_done_is_not_done_again_though_its_last_store_is_missing(kind, 
         assert (books.accepted, books.handled, books.dead_lettered, books.depth) == (23, 23, 0, 0), books
 
 
-def test_what_was_in_hand_is_a_dead_letter_once_or_tried_again_once(killed_at, eventually):
+def test_what_was_in_hand_is_a_dead_letter_once_or_tried_again_once(killed_at, tmp_path, eventually):
     children = [
         al.child(kind, name=kind.__name__, placement=1, mailbox=CAPACITY) for kind in (Doomed, Retried)
     ]
@@ -110,11 +116,12 @@ def test_what_was_in_hand_is_a_dead_letter_once_or_tried_again_once(killed_at, e
         once, again = node.whereis("Doomed"), node.whereis("Retried")
         free = node.spawn(Clerk, placement=1)
         begun = [ref.request.doze(60) for ref in (once, free)]
-        tried = again.request.doze(0.5)
+        tried = again.request.doze_until(str(tmp_path / "gate"))
         for ref in (once, free, again):
             eventually(is_busy(node, ref))
         killed_at("takeover.closed", 2)
         kill_worker(node, 1)
+        (tmp_path / "gate").touch()
         for question in begun:
             with pytest.raises(al.ActorDied, match="its handler may have run"):
                 question.get(timeout=20)
