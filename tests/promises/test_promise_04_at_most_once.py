@@ -43,6 +43,7 @@ def test_an_actors_crash_keeps_its_whole_queue(
     ref.cast.crash()
     for n in range(10):
         ref.tell(n)
+    eventually(lambda: ref.statistics().depth == 11)  # else what the other sends may be handled before the crash
     other.call.tell_all(ref, list(range(10, 20)))
     gate.touch()
     eventually(lambda: sorted(ref.within(10).call.all()) == list(range(20)))
@@ -56,10 +57,11 @@ def test_a_workers_crash_keeps_what_came_from_other_processes(
     gate = tmp_path / "open"
     ref: Any = node.whereis("kept")
     other: Any = node.whereis("other")
-    ref.cast.hold_worker(str(gate))
+    ref.cast.hold(str(gate))
     ref.cast.die()
     for n in range(10):
         ref.tell(n)
+    eventually(lambda: ref.statistics().depth == 11)  # else what the other sends may be handled before it dies
     other.call.tell_all(ref, list(range(10, 20)))
     gate.touch()
     eventually(lambda: ref.incarnation == 1)
