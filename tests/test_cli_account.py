@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 
 import numpy
+import psutil
 import pyarrow
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -34,8 +35,9 @@ class ReaderWithALongName(al.Actor):
 
 
 @pytest.fixture
-def node():
+def node(eventually):
     with al.Node(workers=2, name="account-of-a-node", spares=1) as node:
+        eventually(lambda: node._controller.launcher.spare_pid)
         yield node
 
 
@@ -164,7 +166,7 @@ def test_a_port_that_is_taken_is_an_error_that_says_so(node, call):
     assert code == 1 and f"port {port} cannot be had" in err
 
 
-def test_a_node_that_hangs_can_still_be_looked_at(tmp_path, call):
+def test_a_node_that_hangs_can_still_be_looked_at(tmp_path, call, eventually):
     (tmp_path / "hangs.py").write_text(
         "import actorlab as al\n"
         "class Clerk(al.Actor):\n"
@@ -181,6 +183,7 @@ def test_a_node_that_hangs_can_still_be_looked_at(tmp_path, call):
         try:
             for pid in pids:
                 os.kill(pid, signal.SIGSTOP)
+            eventually(lambda: {psutil.Process(pid).status() for pid in pids} == {psutil.STATUS_STOPPED})
             code, out, _ = call("mem", "hangs")
             assert code == 0 and out.count("stopped") >= 2 and "hung" in out.splitlines()[0]
             found = metrics_in(call("metrics", "hangs")[1])

@@ -148,6 +148,7 @@ def test_stop_waits_for_the_end(shop, call, options, eventually):
 def test_stop_brutal_ends_a_node_that_does_not_listen(shop, call, eventually):
     family = shop.family()
     shop.process.send_signal(signal.SIGSTOP)
+    eventually(lambda: psutil.Process(shop.process.pid).status() == psutil.STATUS_STOPPED)
     assert call("stop", "--timeout", "0.2")[0] == 1
     code, out, _ = call("stop", "--brutal", "--timeout", "20")
     assert (code, out) == (0, f"node shop (pid {shop.process.pid}) has stopped\n")

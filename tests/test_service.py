@@ -20,7 +20,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[st
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
         address = str(tmp_path / "notify") if request.param == "file" else f"\0actorlab-test-{id(ear)}"
         ear.bind(address)
-        ear.settimeout(5)
+        ear.settimeout(30)
         yield address.replace("\0", "@"), ear
 
 

@@ -537,7 +537,7 @@ def test_a_killed_reader_leaves_nothing(pool: ContextPool, reader: Callable[...,
 
 
 def test_nobody_waits_for_a_listening_thread_that_has_failed(
-    pool: ContextPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    pool: ContextPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, eventually: Eventually
 ) -> None:
     failures = [OSError("once"), OSError("twice")]
     newest = news._newest
@@ -554,7 +554,12 @@ def test_nobody_waits_for_a_listening_thread_that_has_failed(
         async def read() -> list[int]:
             return [one["n"][0].as_py() async for one in pool.stream("s").follow()]
 
-        thread = threading.Timer(0.05, lambda: (writer.append(batch(1)), writer.finish()))
+        def write() -> None:
+            eventually(lambda: not failures)  # else a reader that begins late finds all there, and waits for nothing
+            writer.append(batch(1))
+            writer.finish()
+
+        thread = threading.Thread(target=write)
         thread.start()
         assert asyncio.run(asyncio.wait_for(read(), 20)) == [1]
         thread.join()

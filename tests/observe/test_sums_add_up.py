@@ -24,9 +24,10 @@ class Reader(al.Actor):
 
 
 @pytest.fixture
-def node():
+def node(eventually):
     with al.Node(workers=2, name="sums", spares=1) as node:
         node.spawn_many(Reader, 2)
+        eventually(lambda: node._controller.launcher.spare_pid)  # else it comes, and grows, between two looks
         yield node
 
 

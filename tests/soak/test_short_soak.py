@@ -19,12 +19,13 @@ pytestmark = pytest.mark.process
 
 @pytest.mark.parametrize(("seed", "workers"), [(1, 2), (2, 3)])
 def test_every_promise_holds_under_the_nemesis(tmp_path, seed, workers):
+    full = number = 0
     with own_room() as room, Campaign(Plan(workers, seed, 10.0, 2.0, room), tmp_path) as campaign:
-        for number in range(2):
+        while full < 2:  # a round in which the machine stood still is judged too, and is not one of the two
             outcome = campaign.run(number)
             assert outcome.violations == []
-            assert outcome.messages > 100
-            assert outcome.kills > 0
+            full += outcome.messages > 100 and outcome.kills > 0
+            number += 1
 
 
 def test_the_command_writes_a_report_with_a_plot(tmp_path, capsys):

@@ -126,11 +126,11 @@ def test_a_restart_window_goes_by_the_clock():
         down = node.monitor(root)
         for n in range(1, 6):  # one a window: tolerated for ever
             node.whereis("clerk").cast.boom()
-            testing.eventually(lambda n=n: node.whereis("clerk").incarnation == n)
+            testing.eventually(lambda n=n: node.whereis("clerk").incarnation == n, within_s=20)
             clock.advance(61)
         assert not down.state
         node.whereis("clerk").cast.boom()
-        testing.eventually(lambda: node.whereis("clerk").incarnation == 6)
+        testing.eventually(lambda: node.whereis("clerk").incarnation == 6, within_s=20)
         node.whereis("clerk").cast.boom()
         assert down.get(timeout=30).reason == "shutdown"
 
@@ -158,7 +158,7 @@ def test_a_worker_can_be_killed_and_stopped():
         clerk = node.spawn(Clerk, placement=1)
         probe.watch(clerk)
         old = testing.kill_worker(node, 1)
-        assert probe.expect_down(clerk).reason.why == "SIGKILL"
+        assert probe.expect_down(clerk, within_s=20).reason.why == "SIGKILL"
         assert node.workers[0].pid != old
         clerk = node.spawn(Clerk, placement=1)
         with testing.frozen(node, 1), pytest.raises(al.CallTimeout):
@@ -174,7 +174,7 @@ def test_a_saboteur_ends_its_process(harm, why):
         saboteur = node.spawn(testing.Saboteur, placement=1)
         probe.watch(saboteur)
         getattr(saboteur.cast, harm)()
-        assert probe.expect_down(saboteur).reason.why == why
+        assert probe.expect_down(saboteur, within_s=20).reason.why == why
 
 
 @pytest.mark.process

@@ -47,8 +47,8 @@ def play(look):
 
 
 async def until(pilot, condition):
-    """Let the screen go on until `condition()`, 10 s at most."""
-    deadline = time.monotonic() + 10
+    """Let the screen go on until `condition()`, 30 s at most."""
+    deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline, f"it never came; the screen says:\n{text(pilot.app)}"
         await pilot.pause(0.005)
