@@ -69,7 +69,7 @@ def test_questions_can_be_typed(folder):
 
 
 def test_chaos_kills_and_the_answers_stay(folder):
-    argv = ("--chaos", "--set", "seconds=4", "--set", "kill_every_s=0.5", "--set", "max_restarts=100", "--json")
+    argv = ("--chaos", "--set", "seconds=6", "--set", "kill_every_s=0.5", "--set", "max_restarts=100", "--json")
     code, out, _ = actorlab("run", CORPUS, "--folder", str(folder), "--query", "decode", *argv)
     lines = {line["type"]: line for line in map(json.loads, out.splitlines())}
     assert code == 0 and lines["restarts"]["identical"] is True

@@ -141,7 +141,8 @@ class Sleepy(al.Actor):
     def change(self, after_s):
         self.receive_timeout = after_s
 
-    def wait(self, gate):
+    def wait(self, gate, entered):
+        entered.set(None)
         gate.get()
 
     def remind(self, delay_s):
@@ -190,8 +191,9 @@ def test_a_timers_message_counts_as_one(sleepy, clock, seen, settled):
 
 
 def test_a_long_handler_is_no_idle_time(sleepy, clock, seen, settled):
-    gate = al.Future()
-    answer = sleepy.request.wait(gate)
+    gate, entered = al.Future(), al.Future()
+    answer = sleepy.request.wait(gate, entered)
+    entered.get(timeout=30)
     clock.advance(30)
     gate.set(None)
     answer.get(timeout=30)

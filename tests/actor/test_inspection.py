@@ -24,7 +24,9 @@ class Counter(al.Actor):
         self.n += k
         return self.n
 
-    def wait(self, gate):
+    def wait(self, gate, entered=None):
+        if entered is not None:
+            entered.set(None)
         return gate.get()
 
     def miss(self):
@@ -141,13 +143,14 @@ def test_its_supervisor_stops_it_and_a_restarted_one_is_not_suspended(node):
     counter.exit("kill")
     assert answer.get(timeout=30) == 1
     counter.system.suspend()
-    supervisor.stop(timeout=5)
+    supervisor.stop(timeout=30)
     assert not counter.is_alive()
 
 
 def test_a_busy_one_is_a_timeout_and_one_that_is_gone_says_so(node):
     counter, gate, entered = node.spawn(Counter), al.Future(), al.Future()
-    answer = counter.request.wait(gate)
+    answer = counter.request.wait(gate, entered)
+    entered.get(timeout=30)  # else the system may be answered before it begins
     with pytest.raises(al.CallTimeout):
         counter.system.ask("get_state").get(timeout=0.02)
     gate.set(None)
@@ -155,12 +158,12 @@ def test_a_busy_one_is_a_timeout_and_one_that_is_gone_says_so(node):
     counter.stop()
     with pytest.raises(al.ActorDied):
         counter.system.get_state()
-    assert not entered.state
 
 
 def test_who_asks_an_actor_that_ends_is_told(node):
-    counter, gate = node.spawn(Counter), al.Future()
-    answer = counter.request.wait(gate)
+    counter, gate, entered = node.spawn(Counter), al.Future(), al.Future()
+    answer = counter.request.wait(gate, entered)
+    entered.get(timeout=30)
     asked = counter.system.ask("get_state")
     counter.exit("kill")
     with pytest.raises(al.ActorDied):

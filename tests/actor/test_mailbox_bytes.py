@@ -130,7 +130,7 @@ def test_a_call_that_waits_for_bytes_is_let_in_when_there_is_room(node, held):
     full = held(max_bytes=2500)
     full.ref.tell(KB)
     full.ref.tell(KB)
-    waiting = node.spawn(Sender).request.send_by_call(full.ref, KB, 5.0)
+    waiting = node.spawn(Sender).request.send_by_call(full.ref, KB, 30.0)
     node.spawn(Sender).call.here()
     assert not waiting.outcome()[0]
     assert full.release() == [KB] * 3

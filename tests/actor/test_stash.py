@@ -176,12 +176,13 @@ def test_a_class_that_drops_its_queue_drops_its_stash(node, seen, settled):
     assert node.dead_letters.counts["dropped_on_restart"] == 1
 
 
-def test_a_stop_makes_dead_letters_of_it_and_tells_the_callers(node, door):
+def test_a_stop_makes_dead_letters_of_it_and_tells_the_callers(node, door, settled):
     call = door.request.enter(1)
     door.tell(2)
     door.stop()
     with pytest.raises(al.ActorDied):
         call.get(timeout=30)
+    settled()
     assert node.dead_letters.counts["stopped"] == 2
 
 

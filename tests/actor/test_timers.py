@@ -29,7 +29,9 @@ class Alarm(al.Actor):
     def wrong(self):
         raise ValueError("wrong")
 
-    def wait(self, gate):
+    def wait(self, gate, entered=None):
+        if entered is not None:
+            entered.set(None)
         gate.get()
 
     def kept(self):
@@ -129,9 +131,10 @@ def test_a_time_that_makes_no_sense_is_refused(node, seen, delay_s):
 
 def test_a_timer_gets_into_a_full_mailbox(node, seen, clock, settled):
     alarm = node.spawn(Alarm, seen, mailbox=al.Mailbox(capacity=1, overflow="reject"))
-    gate = al.Future()
+    gate, entered = al.Future(), al.Future()
     alarm.call.after(1.0, "tick")
-    waiting = alarm.request.wait(gate)
+    waiting = alarm.request.wait(gate, entered)
+    entered.get(timeout=30)  # else it is the one message for which there is room
     alarm.tell("x")
     clock.advance(2)
     gate.set(None)

@@ -69,7 +69,7 @@ def test_the_answers_are_the_same_while_workers_are_killed(folder, expected):
     told = Told()
     with al.Node(workers=2, preload=PRELOAD) as node:
         options = {
-            "folder": folder, "queries": QUERIES, "k": 5, "chaos": True, "seconds": 6, "kill_every_s": 0.5,
+            "folder": folder, "queries": QUERIES, "k": 5, "chaos": True, "seconds": 10, "kill_every_s": 1.0,
             "max_restarts": 100,
         }  # fmt: skip
         assert run(node, options, told) == 0

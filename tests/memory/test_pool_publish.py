@@ -188,7 +188,7 @@ def test_who_publishes_last_is_current_whoever_was_slower(pool):
     assert current is not None and current.version == 80 == pool.versions("v")[-1].version
 
 
-def test_readers_meet_no_torn_and_no_missing_version_while_it_is_published(pool):
+def test_readers_meet_no_torn_and_no_missing_version_while_it_is_published(pool, eventually):
     pool.publish("v", np.zeros(1000))
     ended, seen, wrong = threading.Event(), set(), []
 
@@ -208,9 +208,11 @@ def test_readers_meet_no_torn_and_no_missing_version_while_it_is_published(pool)
     readers = [threading.Thread(target=read) for _ in range(4)]
     for reader in readers:
         reader.start()
+    eventually(lambda: seen or wrong)
     for n in range(1, 200):
         pool.publish("v", np.full(1000, float(n)))
         pool.tidy()
+    eventually(lambda: 199.0 in seen or wrong)
     ended.set()
     for reader in readers:
         reader.join()

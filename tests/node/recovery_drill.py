@@ -250,6 +250,7 @@ class Blocker(al.Actor):
 @contextmanager
 def open_node(**keys: Any) -> Iterator[al.Node]:
     """Open a node for many tests, with every lane, table and bell of this process in use from the first on."""
+    keys = {"call_timeout_s": 20.0, **keys}  # a worker that died may take a while to be back
     with al.Node(workers=2, log_level="CRITICAL", **keys) as node:
         for place in (1, 2, "local"):
             ref = node.spawn(Clerk, placement=place, name=f"warm {place}")

@@ -22,7 +22,7 @@ def node() -> Iterator[al.Node]:
         al.child(Twin, name="twin", placement=2),
     ]
     tree = al.Supervisor(children=children, max_restarts=1000)
-    with al.Node(workers=2, tree=tree) as node:
+    with al.Node(workers=2, call_timeout_s=20.0, tree=tree) as node:
         for place in (1, 2):
             node.spawn(Worker, placement=place).stop()
         node.wait_idle()

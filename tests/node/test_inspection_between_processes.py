@@ -18,7 +18,7 @@ pytestmark = pytest.mark.process
 @pytest.fixture(scope="module")
 def node() -> Iterator[al.Node]:
     tree = al.Supervisor(children=[al.child(Door, name="door", placement=2)], max_restarts=1000)
-    with al.Node(workers=2, tree=tree) as node:
+    with al.Node(workers=2, call_timeout_s=20.0, tree=tree) as node:
         for place in (1, 2):
             node.spawn(Worker, placement=place).stop()
         node.wait_idle()
@@ -64,7 +64,7 @@ def test_a_suspended_actors_queue_survives_its_worker(node):
     node.wait_idle()
     assert not answer.state
     os.kill(victim, signal.SIGKILL)
-    assert answer.get(timeout=10) != victim  # the next incarnation is not suspended
+    assert answer.get(timeout=30) != victim  # the next incarnation is not suspended
 
 
 def test_one_of_a_worker_that_dies_is_a_typed_error(node):

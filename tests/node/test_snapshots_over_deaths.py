@@ -20,7 +20,7 @@ pytestmark = pytest.mark.process
 @pytest.fixture(scope="module")
 def node() -> Iterator[al.Node]:
     children = [al.child(Account, name="account", placement=1), al.child(DyingInSnapshot, name="dying", placement=2)]
-    with al.Node(workers=2, tree=al.Supervisor(children=children, max_restarts=1000)) as node:
+    with al.Node(workers=2, call_timeout_s=20.0, tree=al.Supervisor(children=children, max_restarts=1000)) as node:
         for place in (1, 2):
             node.spawn(Worker, placement=place).stop()
         node.wait_idle()

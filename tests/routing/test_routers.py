@@ -19,7 +19,7 @@ pytestmark = pytest.mark.process
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[al.Node]:
-    with al.Node(workers=2) as node:
+    with al.Node(workers=2, call_timeout_s=20.0) as node:
         for place in (1, 2):
             node.spawn(Member, placement=place).stop()
         al.Team(node, Member, name="first-of-all", size=1).stop()
