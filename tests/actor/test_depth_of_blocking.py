@@ -43,12 +43,12 @@ def test_its_start_is_no_message_that_waits(late_threads, eventually):
         for messages in range(3):
             said = al.Future("what is said")
             kernel.post(lambda said=said: (kernel.admission.publish_depths(), said.reply(None)))
-            said.get(timeout=10)
+            said.get(timeout=30)
             assert ref.statistics().depth == messages
             ref.cast.note(messages)
             eventually(lambda messages=messages: len(cell.mailbox) == messages + 2)
         late_threads()
-        assert started.result(timeout=10).call.note(7) == 7
+        assert started.result(timeout=30).call.note(7) == 7
         node.wait_idle()
         books = ref.statistics()
         assert (books.accepted, books.handled, books.depth) == (4, 4, 0)

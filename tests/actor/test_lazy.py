@@ -41,7 +41,7 @@ class Gate:
         self.built[what] += 1
         self.threads.add(threading.get_ident())
         self.began.release()
-        assert self.open.wait(10)
+        assert self.open.wait(30)
         if self.error is not None:
             raise self.error
 
@@ -182,11 +182,11 @@ def test_threads_that_ask_at_once_wait_for_one_build(gate: Gate, eventually: Eve
     threads = [threading.Thread(target=lambda recipe=recipe: got.append(recipe.get())) for recipe in recipes]
     for thread in threads:
         thread.start()
-    assert gate.began.acquire(timeout=10)
+    assert gate.began.acquire(timeout=30)
     assert [(row.built, row.holders) for row in lazy_rows()] == [(False, 0)]
     gate.open.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(30)
     assert len(set(map(id, got))) == 1 and len(got) == 8
     assert gate.built == {(1,): 1}
     assert [(row.what, row.built, row.holders, row.actors) for row in lazy_rows()] == [("lazy build", True, 8, ())]
@@ -197,12 +197,12 @@ def test_keys_do_not_wait_for_each_other(gate: Gate) -> None:
     gate.open.clear()
     thread = threading.Thread(target=slow.get)
     thread.start()
-    assert gate.began.acquire(timeout=10)
+    assert gate.began.acquire(timeout=30)
     quick = al.lazy(Index, "quick").get()
     assert quick.parts == ("quick",)
     assert not slow.is_built
     gate.open.set()
-    thread.join(10)
+    thread.join(30)
 
 
 def test_a_build_that_raises_raises_for_all_and_may_be_tried_again(
@@ -212,12 +212,12 @@ def test_a_build_that_raises_raises_for_all_and_may_be_tried_again(
     gate.error = ZeroDivisionError("no index")
     users = [node.spawn(kind, al.lazy(build, 1)) for kind in (User, User, User, BlockingUser)]
     answers = [users[0].request.use_async()] + [user.request.use() for user in users[1:]]
-    assert gate.began.acquire(timeout=10)
+    assert gate.began.acquire(timeout=30)
     eventually(lambda: len(waiting_for_build()) == 4)
     gate.open.set()
     for answer in answers:
         with pytest.raises(ZeroDivisionError, match="no index"):
-            answer.get(timeout=10)
+            answer.get(timeout=30)
     assert gate.built == {(1,): 1}
     gate.error = None
     assert len({user.call.use() for user in users}) == 1
@@ -228,12 +228,12 @@ def test_a_parked_handler_lets_others_run(node: al.Node, gate: Gate) -> None:
     gate.open.clear()
     users = [node.spawn(kind, al.lazy(build, 1)) for kind in (User, User, BlockingUser)]
     waiting = [users[0].request.use(), users[1].request.use_async(), users[2].request.use()]
-    assert gate.began.acquire(timeout=10)
+    assert gate.began.acquire(timeout=30)
     other = node.spawn(User, al.lazy(build_list))
     other.call.let_go()  # the kernel's thread is free
     assert not any(answer.state for answer in waiting)
     gate.open.set()
-    assert len({answer.get(timeout=10) for answer in waiting}) == 1
+    assert len({answer.get(timeout=30) for answer in waiting}) == 1
     assert gate.built == {(1,): 1}
     assert not gate.threads & set(node.runtime.kernels)
     assert [(row.holders, row.actors) for row in lazy_rows()] == [(3, ("BlockingUser", "User", "User"))]
@@ -254,7 +254,7 @@ def test_who_waits_may_give_up_and_the_build_goes_on(node: al.Node, gate: Gate, 
         user.call.use(0.01)
     late = user.request.use()
     gate.open.set()
-    late.get(timeout=10)
+    late.get(timeout=30)
     assert gate.built == {(1,): 1}
 
 
@@ -323,11 +323,11 @@ def test_a_value_that_needs_itself_is_refused(gate: Gate) -> None:
 def test_a_forked_child_builds_for_itself_what_its_parent_was_building(gate: Gate) -> None:
     done = al.lazy(build, "done")
     value = done.get()
-    assert gate.began.acquire(timeout=10)
+    assert gate.began.acquire(timeout=30)
     gate.open.clear()
     thread = threading.Thread(target=al.lazy(build, "under way").get)
     thread.start()
-    assert gate.began.acquire(timeout=10)
+    assert gate.began.acquire(timeout=30)
     pid = os.fork()
     if pid == 0:
         try:
@@ -339,7 +339,7 @@ def test_a_forked_child_builds_for_itself_what_its_parent_was_building(gate: Gat
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     gate.open.set()
-    thread.join(10)
+    thread.join(30)
 
 
 def test_where_no_thread_can_begin_whoever_asks_next_tries_again(monkeypatch):

@@ -31,23 +31,23 @@ def executor(node: al.Node) -> Iterator[al.ActorExecutor]:
 
 def test_a_call_runs_in_a_worker_and_its_result_comes_back(executor: al.ActorExecutor, node: al.Node) -> None:
     assert isinstance(executor, Executor)
-    assert executor.submit(square, 7).result(timeout=10) == 49
-    assert {executor.submit(where).result(10) for _ in range(8)} <= {worker.pid for worker in node.workers}
-    assert executor.submit(lambda x, y=1: x + y, 2, y=3).result(10) == 5
+    assert executor.submit(square, 7).result(timeout=30) == 49
+    assert {executor.submit(where).result(30) for _ in range(8)} <= {worker.pid for worker in node.workers}
+    assert executor.submit(lambda x, y=1: x + y, 2, y=3).result(30) == 5
 
 
 def test_an_exception_comes_back_as_it_was_and_harms_nobody(executor: al.ActorExecutor) -> None:
     with pytest.raises(ValueError, match="no ink"):
-        executor.submit(fail, "no ink").result(10)
-    assert executor.submit(square, 2).result(10) == 4
+        executor.submit(fail, "no ink").result(30)
+    assert executor.submit(square, 2).result(30) == 4
 
 
 def test_what_cannot_travel_fails_its_own_future_only(executor: al.ActorExecutor) -> None:
     import threading
 
     with pytest.raises(al.NotSendable):
-        executor.submit(square, threading.Lock()).result(10)  # type: ignore[arg-type]
-    assert executor.submit(square, 2).result(10) == 4
+        executor.submit(square, threading.Lock()).result(30)  # type: ignore[arg-type]
+    assert executor.submit(square, 2).result(30) == 4
 
 
 @pytest.mark.parametrize("chunksize", [1, 7])
@@ -58,8 +58,8 @@ def test_map_keeps_the_order(executor: al.ActorExecutor, chunksize: int) -> None
 
 def test_the_librarys_own_tools_work_on_its_futures(executor: al.ActorExecutor) -> None:
     futures = [executor.submit(square, n) for n in range(20)]
-    assert {future.result() for future in as_completed(futures, timeout=10)} == {n * n for n in range(20)}
-    assert not wait(futures, timeout=10).not_done
+    assert {future.result() for future in as_completed(futures, timeout=30)} == {n * n for n in range(20)}
+    assert not wait(futures, timeout=30).not_done
 
     async def inside() -> int:
         return await asyncio.get_running_loop().run_in_executor(executor, square, 5)
@@ -74,9 +74,9 @@ def test_a_task_that_waits_can_be_cancelled_and_one_in_hand_cannot(node: al.Node
         assert queued.cancel()
         assert not held.cancel()
         (tmp_path / "go").touch()
-        assert held.result(10) != "MainThread"  # a task may block: it has a thread of its own
+        assert held.result(30) != "MainThread"  # a task may block: it has a thread of its own
         with pytest.raises(CancelledError):
-            queued.result(10)
+            queued.result(30)
 
 
 def test_a_shutdown_lets_what_is_queued_run_or_cancels_it(node: al.Node, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_shutdown_lets_what_is_queued_run_or_cancels_it(node: al.Node, tmp_pat
     queued = [executor.submit(square, n) for n in range(5)]
     executor.shutdown(wait=False, cancel_futures=True)
     (tmp_path / "go").touch()
-    held.result(10)
+    held.result(30)
     assert all(future.cancelled() for future in queued)
     executor.shutdown(wait=True)
 

@@ -128,7 +128,7 @@ if __name__ == "__main__":
     print(one.call.call_of(other, 5.0), other.call.add("still here"), flush=True)
     down = node.monitor(one)
     node.kill_worker(1)
-    print(down.get(timeout=10).reason.why, flush=True)
+    print(down.get(timeout=30).reason.why, flush=True)
     why = node.wait(timeout=30)
     print("ended" if why else "stopped", flush=True)
     print(other.call.add("still here"), flush=True)

@@ -290,7 +290,7 @@ def test_an_identity_does_not_survive_its_process_nor_fit_another(hold, tmp_path
     assert who is not None and who.is_alive()
     pidfd = os.pidfd_open(holder.process.pid)
     holder.process.send_signal(signal.SIGKILL)
-    select.select([pidfd], [], [], 10)
+    select.select([pidfd], [], [], 30)
     os.close(pidfd)
     assert not who.is_alive()  # a zombie
     holder.kill()

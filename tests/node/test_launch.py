@@ -184,7 +184,7 @@ def test_a_spare_that_was_killed_is_not_used(start):
     pid = wait_for_spare(launcher)
     pidfd = os.pidfd_open(pid)
     os.kill(pid, signal.SIGKILL)
-    select.select([pidfd], [], [], 10)
+    select.select([pidfd], [], [], 30)
     os.close(pidfd)
     worker = launcher.launch(1, b"well")
     worker.wait_ready()
@@ -337,7 +337,7 @@ def test_launching_and_failing_leak_no_descriptor(start, tmp_path, monkeypatch, 
         worker = launcher.launch(1, b"")
         worker.wait_ready()
         worker.kill()
-        worker.wait_ended(10.0)
+        worker.wait_ended(30.0)
         launcher.release(worker)
         with pytest.raises(WorkerStartError):
             (worker := failing.launch(1, b"")).wait_ready()
@@ -376,7 +376,7 @@ def test_a_killed_forkserver_harms_no_worker_and_is_replaced(start):
     first = launcher.forkserver_pid
     pidfd = os.pidfd_open(first)
     os.kill(first, signal.SIGKILL)
-    select.select([pidfd], [], [], 10)
+    select.select([pidfd], [], [], 30)
     os.close(pidfd)
     assert not worker.wait_ended(0.02)
     other = launcher.launch(2, b"new")
@@ -423,7 +423,7 @@ def test_letting_go_of_a_worker_that_lives_ends_it(start):
     worker.wait_ready()
     pidfd = os.dup(worker.end)
     launcher.release(worker)
-    assert select.select([pidfd], [], [], 10)[0]
+    assert select.select([pidfd], [], [], 30)[0]
     os.close(pidfd)
 
 
@@ -439,7 +439,7 @@ def test_who_waits_for_an_end_hears_of_it_though_another_thread_lets_go_first(st
                 worker.kill()
             launcher.release(worker)
             assert [wait.result() for wait in waits] == [True] * 4
-        assert worker.has_ended() and worker.wait_ended(10.0) and not worker.kill()
+        assert worker.has_ended() and worker.wait_ended(30.0) and not worker.kill()
 
 
 CONTROLLER = """
@@ -577,7 +577,7 @@ def test_a_child_that_a_worker_forked_does_not_hide_its_end(start, without):
     child = int(worker.control.recv_bytes())
     try:
         worker.kill()
-        assert worker.wait_ended(10.0)
+        assert worker.wait_ended(30.0)
         assert worker.read_exit_code() == -signal.SIGKILL
         assert psutil.pid_exists(child)
     finally:

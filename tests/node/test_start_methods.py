@@ -83,7 +83,7 @@ def test_a_node_does_the_same_by_each_method(run, method):
                 pid = a.call.pid()
                 down = node.monitor(a)
                 os.kill(pid, signal.SIGKILL)
-                print(type(down.get(timeout=10).reason).__name__)
+                print(type(down.get(timeout=30).reason).__name__)
                 print(a.within(20).call.pid() != pid, b.call.value())
                 handle = node.pool("p").put("x", b"shared")
                 node.recycle_worker(2)
@@ -218,7 +218,7 @@ def test_when_the_fork_is_killed_a_fresh_one_takes_its_place(run):
                 pid = a.call.pid()
                 down = node.monitor(a)
                 os.kill(pid, signal.SIGKILL)
-                down.get(timeout=10)
+                down.get(timeout=30)
                 print(a.within(20).call.value())
         """
     ) == ["as set", "as imported"]

@@ -55,7 +55,7 @@ def test_an_order_that_takes_too_long_says_whether_it_has_begun(
         assert main(["drain", "slow", "2", "--timeout", "5"]) == 1
         assert "the node, which has begun to drain, within 5 s" in capsys.readouterr().err
         gate.touch()
-        assert held.get(timeout=10) == "held"
+        assert held.get(timeout=30) == "held"
         eventually(lambda: len({worker.pid for worker in node.workers}) == 1)
         eventually(lambda: any(path.name.startswith("granted.") for path in node.directory.iterdir()))  # type: ignore
 

@@ -146,7 +146,7 @@ def test_a_supervisor_that_gives_up_says_why_in_the_log_too(kept):
     tree = al.Supervisor(name="street", max_restarts=0, children=[al.child(Chronicler, name="shop")])
     with al.Node(workers=1, tree=tree) as node:
         node.whereis("shop").cast.fail("fire")
-        assert node.wait(timeout=10)
+        assert node.wait(timeout=30)
     (record,) = [record for record in kept.records if getattr(record, "event", "") == "supervisor_gave_up"]
     assert record.levelname == "ERROR"
     assert record.getMessage().startswith("street stops: more than 0 restarts in 5 s; the last: shop")
