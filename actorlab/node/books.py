@@ -86,12 +86,16 @@ class Books:
 
     @classmethod
     def create(cls, directory: Path, capacity: int, home: int) -> Books:
-        """Make the table of `home` in a node's directory, or take over what a dead kernel left there."""
-        path, names, tally = _paths(directory, home)
-        if os.path.exists(path):
-            gone = Tally.adopt(tally) if os.path.exists(tally) else Tally.create(tally)
-            return cls(NodeTable.adopt(path), ClassNames.adopt(names), gone)
-        return cls(_fresh(NodeTable.create(path, capacity, home)), ClassNames.create(names), Tally.create(tally))
+        """Make the table of `home` in a node's directory, or take over what a dead kernel left there.
+
+        The table comes last: who sees it finds the rest. A kernel that was killed before that leaves files without a
+        table, which the next one goes on with.
+        """
+        path, names_path, tally_path = _paths(directory, home)
+        names = ClassNames.adopt(names_path) if os.path.exists(names_path) else ClassNames.create(names_path)
+        tally = Tally.adopt(tally_path) if os.path.exists(tally_path) else Tally.create(tally_path)
+        table = NodeTable.adopt(path) if os.path.exists(path) else _fresh(NodeTable.create(path, capacity, home))
+        return cls(table, names, tally)
 
     @classmethod
     def open(cls, directory: Path, home: int) -> Books:
