@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .cell import DEAD, HELD, PARKED, Cell
-from .envelope import ASK, CALL, LAST_KIND, describe
+from .envelope import ASK, CALL, LAST_KIND, Chain, describe
 from .priority import PriorityMail
 
 if TYPE_CHECKING:
@@ -44,18 +44,24 @@ def take_back_remote(kernel: Kernel, address: int, corr: int) -> bool:
 class Loose:
     """The sink of a question whose future is held by its askers alone: when they let go of it, it is taken back."""
 
-    __slots__ = ("__weakref__", "_address", "_future", "_kernel", "asked", "chain", "corr", "waiting_in", "what")
+    __slots__ = ("__weakref__", "_address", "_future", "_kernel", "asked", "corr", "waiting_in", "what")
 
     def __init__(self, future: Any, kernel: Kernel, address: int) -> None:
         self._kernel = kernel
         self._address = address
-        self.asked, self.corr, self.what, self.chain = future.asked, future.corr, future.what, future.chain
+        self.asked, self.corr, self.what = future.asked, future.corr, future.what
         self.waiting_in = future.waiting_in
         self._future = weakref.ref(future, self._dropped)
 
     def held(self) -> Any:
         """Return the future, or None."""
         return self._future()
+
+    @property
+    def chain(self) -> Chain:
+        """Who waits for it."""
+        future = self._future()
+        return () if future is None else future.chain
 
     @property
     def state(self) -> int:

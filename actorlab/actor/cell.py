@@ -15,6 +15,7 @@ from .mailbox import Mailbox
 
 if TYPE_CHECKING:
     from .behaviour import Behaviour
+    from .future import Future
     from .scheduler import Kernel
     from .special import Special
 
@@ -45,7 +46,7 @@ class Extra:
 
     __slots__ = (
         "born", "continues", "ending", "greenlet", "links", "monitors", "name", "quiet", "reason", "special", "stopped",
-        "task", "thread", "timers", "trap_exit", "unbounded", "waiting", "waits_for", "watching",
+        "task", "thread", "timers", "trap_exit", "unbounded", "waiting", "waits", "waits_for", "watching",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -56,7 +57,8 @@ class Extra:
         self.timers: set[Any] | None = None
         self.waiting: deque[Any] | None = None  # not yet accepted: (envelope, Waiter | None)
         self.trap_exit = False
-        self.waits_for = 0  # the actor whose answer the handler waits for
+        self.waits_for = 0  # the actor whose answer the handler waits for, in a call
+        self.waits: list[Future[Any]] | None = None  # the futures that the handler and its tasks wait for
         self.unbounded = 0  # how many in the mailbox are signals, which capacity does not count
         self.reason: Any = None  # why it is ending or has ended
         self.quiet = False  # its supervisor stops it and need not be told

@@ -2,7 +2,7 @@
 
 Edge (reads the cells of one kernel); used by everything that waits for an answer. A call carries the chain of those
 that wait for it, so a callee knows whom it must not call. What a chain cannot know, that the callee began to wait for
-the caller by itself, each cell of the kernel says in `waits_for`.
+the caller by itself, each cell of the kernel says in `waits_for` (a call) and `waits` (futures).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DeadlockDetected
-from .cell import Cell
+from .cell import Cell, Extra
 from .envelope import Chain
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ def chain_of(cell: Cell | None) -> Chain:
         if sink is None:
             break
         if sink.__class__ is LocalCall:
+            if sink.state:
+                break  # its caller has given up
             cell = sink.caller
         else:
             chain.extend(reversed(sink.chain))
@@ -131,23 +133,44 @@ def refuse_cycle(caller: Cell, to: int) -> None:
     """
     kernel = caller.kernel
     chain = chain_of(caller)
-    callee = to
-    for _ in range(100):
-        if to in chain:
-            raise deadlock(caller, kernel.name_of(callee))
-        cell = kernel.cells.get(to)
-        to = cell.extra.waits_for if cell is not None and cell.extra is not None else 0
-        if not to:
-            return
+    met = [to]
+    for one in met:
+        if one in chain:
+            raise deadlock(caller, kernel.name_of(to))
+        cell = kernel.cells.get(one)
+        extra = cell.extra if cell is not None else None
+        if extra is None:
+            continue
+        if extra.waits_for and extra.waits_for not in met:
+            met.append(extra.waits_for)
+        if extra.waits:
+            met.extend({future.to for future in tuple(extra.waits) if not future.state}.difference(met))
 
 
-def begin_wait(cell: Cell, future: Future[Any]) -> None:
-    """A handler of `cell` waits for the answer of `future.to`: say so to whoever asks; refuse what cannot come."""
+def begin_wait(cell: Cell, future: Future[Any]) -> list[Future[Any]]:
+    """A handler of `cell` waits for the answer of `future.to`: say so to whoever asks; refuse what cannot come.
+
+    A handler's tasks may wait for several answers at once. Return where this one is noted, for `end_wait`.
+    """
     refuse_cycle(cell, future.to)
     future.chain = chain_of(cell)
-    cell.more().waits_for = future.to
+    extra = cell.more()
+    waits = extra.waits
+    if waits is None:
+        waits = extra.waits = []
+    waits.append(future)
+    return waits
 
 
-def end_wait(cell: Cell) -> None:
-    """The handler goes on."""
-    cell.more().waits_for = 0
+def end_wait(waits: list[Future[Any]], future: Future[Any]) -> None:
+    """Who waited for `future` goes on."""
+    waits.remove(future)
+    if future not in waits:
+        future.chain = ()
+
+
+def handler_over(extra: Extra) -> None:
+    """A handler has ended: whatever its tasks still wait for, the actor does not."""
+    waits, extra.waits = extra.waits, None
+    for future in waits or ():
+        future.chain = ()

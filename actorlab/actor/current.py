@@ -45,6 +45,14 @@ def cell_here() -> Cell | None:
     return here.cell
 
 
+def waiting_here() -> Cell | None:
+    """Return the actor whose handler waits if the calling code does: not of a task that has outlived its handler."""
+    kernel = kernels.get(get_ident())
+    if kernel is not None:
+        return kernel.handling_cell()
+    return here.cell
+
+
 def running_actor() -> Any:
     """Return the actor object whose handler, hook or task runs here, or None."""
     cell = cell_here()

@@ -18,6 +18,7 @@ from ..errors import ActorDied, CallTimeout
 from ..message import KILLED, NOPROC, NORMAL
 from . import pykka_actor
 from .cell import DEAD, ENDING, HELD, IDLE, NO_MAIL, PARKED, READY, RUNNING, Cell, state_of
+from .chain import handler_over
 from .envelope import END, INFO, INIT, STOP, WORK, is_unbounded
 from .following import end_following
 from .future import Future
@@ -124,6 +125,7 @@ class Endings:
             mailbox.clear()
         extra.task = extra.greenlet = None
         extra.waits_for = 0
+        handler_over(extra)
         self.bury(cell, reason)
         if sink is not None:
             sink.fail(ActorDied(cell.name, str(reason), "unknown"))

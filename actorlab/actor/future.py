@@ -195,11 +195,11 @@ class Future(pykka.Future[T]):
         if cell is None or not self.to:
             self._block(timeout)
             return
-        begin_wait(cell, self)
+        waits = begin_wait(cell, self)
         try:
             self._block(timeout)
         finally:
-            end_wait(cell)
+            end_wait(waits, self)
 
     def _block(self, timeout: float | None) -> None:
         end = None if timeout is None else time.monotonic() + timeout
@@ -248,9 +248,8 @@ class Future(pykka.Future[T]):
             except RuntimeError:
                 pass  # that loop has been closed meanwhile
 
-        cell = current.cell_here() if self.to else None
-        if cell is not None:
-            begin_wait(cell, self)
+        cell = current.waiting_here() if self.to else None
+        waits = begin_wait(cell, self) if cell is not None else None
         self.on_settled(wake)
         try:
             yield from done.__await__()
@@ -259,8 +258,8 @@ class Future(pykka.Future[T]):
             raise
         finally:
             self.forget(wake)
-            if cell is not None:
-                end_wait(cell)
+            if waits is not None:
+                end_wait(waits, self)
 
     # -- made of others -------------------------------------------------------------------------------------
 

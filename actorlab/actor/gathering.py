@@ -8,6 +8,7 @@ thread is made: each source wakes the whole as it settles.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -100,13 +101,11 @@ class Gathered(Several[list[Any]]):
         if cell is None:
             super()._wait(timeout)
             return
-        try:
+        with ExitStack() as begun:
             for source in self._sources:
                 if source.to and not source.state:
-                    begin_wait(cell, source)  # refused if it would wait for itself
+                    begun.callback(end_wait, begin_wait(cell, source), source)  # refused if it would wait for itself
             super()._wait(timeout)
-        finally:
-            end_wait(cell)
 
 
 class Selected(Several[Future[Any]]):

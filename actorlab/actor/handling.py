@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from .runtime import Inlet
     from .scheduler import Kernel
 
-TASK_CELL: ContextVar[Cell | None] = ContextVar("actorlab_task_cell", default=None)
-"""The actor on whose behalf an asyncio task runs."""
+TASK_OF: ContextVar[tuple[Cell, Any] | tuple[None, None]] = ContextVar("actorlab_task_of", default=(None, None))
+"""The actor on whose behalf an asyncio task runs, and the coroutine of the handler that made it."""
 
 Handler = Callable[[Cell, Any, Any], bool]
 """Handle an envelope of a cell in a greenlet; return whether the actor may go on with the next one."""
@@ -176,7 +176,7 @@ class Handling:
         cell.phase = PARKED
         kernel.current = None
         context = Context()
-        context.run(TASK_CELL.set, cell)
+        context.run(TASK_OF.set, (cell, coroutine))
         if sink.__class__ is LocalCall and sink.direct:
             undirect(kernel, cell)
         task = kernel.hub.loop.create_task(coroutine, context=context)

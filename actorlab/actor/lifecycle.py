@@ -19,6 +19,7 @@ from . import pykka_actor, reentry
 from .bad_call import is_bad_call, why_bad
 from .behaviour import Behaviour
 from .cell import DEAD, ENDING, HELD, IDLE, PARKED, RUNNING, Cell, state_of
+from .chain import handler_over
 from .envelope import CALL, CAST, INFO, INIT, describe
 from .keeping import keep
 from .mailbox import DEFAULT_MAILBOX, Mailbox
@@ -265,6 +266,8 @@ class Lifecycle:
         if extra.task is not task:
             return  # killed meanwhile
         extra.task = None
+        if extra.waits:
+            handler_over(extra)
         cell.sink = None
         if task.cancelled():
             error: BaseException | None = asyncio.CancelledError("the handler's task was cancelled")

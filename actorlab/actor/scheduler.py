@@ -29,7 +29,7 @@ from .cell import IDLE, READY, RUNNING, Cell
 from .chain import LocalCall
 from .endings import Endings
 from .envelope import CALL, CAST, JOB, LAST_KIND, TELL
-from .handling import TASK_CELL, Handling
+from .handling import TASK_OF, Handling
 from .hub import Hub
 from .lifecycle import Lifecycle
 from .pykka_messages import PYKKA_MESSAGES, answer_pykka
@@ -137,7 +137,15 @@ class Kernel:
 
     def running_cell(self) -> Cell | None:
         """Return the actor on whose behalf this thread runs now: of the handler, or of the async handler's task."""
-        return self.current if self.current is not None else TASK_CELL.get()
+        return self.current if self.current is not None else TASK_OF.get()[0]
+
+    def handling_cell(self) -> Cell | None:
+        """Return the actor that handles a message in the calling code: none if this is a task that outlived it."""
+        if self.current is not None:
+            return self.current
+        cell, coroutine = TASK_OF.get()
+        task = cell.extra.task if cell is not None and cell.extra is not None else None
+        return cell if task is not None and task.get_coro() is coroutine else None
 
     # -- running actors ---------------------------------------------------------------------------------------
 

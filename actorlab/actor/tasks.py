@@ -12,8 +12,9 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from . import current
+from .chain import handler_over
 from .future import Future
-from .handling import TASK_CELL
+from .handling import TASK_OF
 
 if TYPE_CHECKING:
     from .scheduler import Kernel
@@ -26,7 +27,8 @@ def run_to_end(kernel: Kernel, coroutine: Any) -> Any:
 
     def begin() -> None:
         context = Context()
-        context.run(TASK_CELL.set, cell)
+        if cell is not None:
+            context.run(TASK_OF.set, (cell, coroutine))
         task = kernel.hub.loop.create_task(coroutine, context=context)
         if cell is not None:
             cell.more().task = task  # so that `kill` cancels it
@@ -35,6 +37,7 @@ def run_to_end(kernel: Kernel, coroutine: Any) -> Any:
     def settle(task: asyncio.Task[Any]) -> None:
         if cell is not None and cell.more().task is task:
             cell.more().task = None
+            handler_over(cell.more())
         if task.cancelled():
             done.fail(asyncio.CancelledError())
             return

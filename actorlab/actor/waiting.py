@@ -16,7 +16,7 @@ from greenlet import getcurrent, greenlet
 from ..errors import BadCall, BlockingCall, CallTimeout
 from .cancelling import take_back
 from .cell import PARKED, READY, RUNNING, Cell
-from .chain import LocalCall, begin_wait, deadlock, end_wait, refuse_cycle
+from .chain import LocalCall, begin_wait, chain_of, deadlock, end_wait, refuse_cycle
 from .envelope import CALL
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ def wait_for(kernel: Kernel, future: Future[Any], timeout_s: float | None) -> No
         raise BlockingCall("future.get()", "await future")
     cell = kernel.current
     assert cell is not None
-    if future.to:
-        begin_wait(cell, future)
+    waits = begin_wait(cell, future) if future.to else None
     waiter = _Waiter(kernel, getcurrent())
     future.on_settled(waiter.wake)
     if timeout_s is not None and not future.state:
@@ -104,8 +103,8 @@ def wait_for(kernel: Kernel, future: Future[Any], timeout_s: float | None) -> No
     finally:
         waiter.done()
         future.forget(waiter.wake)
-        if future.to:
-            end_wait(cell)
+        if waits is not None:
+            end_wait(waits, future)
     if not future.state:
         raise CallTimeout(future.what, timeout_s or 0.0)
 
@@ -121,6 +120,8 @@ def call(
     above = caller
     while True:
         if above is cell:
+            if cell.address not in chain_of(caller):
+                break  # it has given up waiting for us
             raise deadlock(caller, cell.name)
         sink = above.sink
         if sink is None:
@@ -171,7 +172,7 @@ def call(
     else:
         sink.direct = False
         extra = cell.extra
-        if extra is not None and extra.waits_for:
+        if extra is not None and (extra.waits_for or extra.waits):
             refuse_cycle(caller, cell.address)
         if not kernel.admission.admit(cell, (CALL, name, args, kwargs, sink), None) and sink.waiting_in is not None:
             door_s = cell.bounds.timeout_s

@@ -103,12 +103,17 @@ class OrderTaken:
 class CopiedAnswer:
     """The sink of a question within a process that pickles its messages all the same (strict messages)."""
 
-    __slots__ = ("chain", "origin", "waiting_in")
+    __slots__ = ("origin", "waiting_in")
 
     def __init__(self, sink: Any) -> None:
         self.origin = sink
-        self.chain: Chain = sink.chain
         self.waiting_in: Any = None
+
+    @property
+    def chain(self) -> Chain:
+        """Who waits for it."""
+        chain: Chain = self.origin.chain
+        return chain
 
     @property
     def state(self) -> int:
