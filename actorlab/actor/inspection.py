@@ -93,7 +93,8 @@ def _replace_state(cell: Cell, new: Any) -> None:
 
 def _suspend(cell: Cell) -> None:
     special_of(cell).suspended = True
-    cell.phase = PARKED
+    if not cell.behaviour.blocking:
+        cell.phase = PARKED
 
 
 def _resume(cell: Cell) -> None:
@@ -104,6 +105,9 @@ def _resume(cell: Cell) -> None:
 def wake(cell: Cell) -> None:
     """An actor that is held up goes on. In the kernel's thread."""
     special_of(cell).suspended = False
+    thread = cell.more().thread
+    if thread is not None and not thread.wake():
+        return
     if cell.phase == PARKED and cell.object is not None:
         cell.phase = RUNNING
         cell.kernel.settle_phase(cell)

@@ -50,10 +50,13 @@ class BlockingThread:
         self._thread: threading.Thread | None = None
         self._abandoned = False
         self._in_hand = False
+        self._turn = False  # given and not over: the kernel's, as is the next
+        self._woken = False  # its actor was held up in this turn, and is to go on already
         self._lock = threading.Lock()  # over the two, and the mailbox while a message is taken out
 
     def activate(self) -> None:
         """Handle what is in the mailbox. From the kernel's thread; the cell is PARKED until the kernel is told."""
+        self._turn = True
         self.have_done(True)
 
     def have_done(self, turn: Callable[[], object] | bool) -> None:
@@ -62,6 +65,11 @@ class BlockingThread:
             self._thread = threading.Thread(target=self._run, name=f"actorlab {self._cell.name}", daemon=True)
             self._thread.start()
         self._turns.put(turn)
+
+    def wake(self) -> bool:
+        """Its actor, held up, is to go on: return whether by the kernel's doing, else when this turn is over."""
+        self._woken = self._turn
+        return not self._turn
 
     def finish(self) -> None:
         """End the thread after what it does now."""
@@ -135,6 +143,9 @@ class BlockingThread:
         extra = cell.extra
         if extra is None or extra.thread is not self:
             return  # buried meanwhile
-        if going_on or (extra.ending and cell.mailbox):
+        woken, self._woken, self._turn = self._woken, False, False
+        if extra.special is not None and extra.special.suspended:
+            return
+        if going_on or woken or (extra.ending and cell.mailbox):
             cell.phase = RUNNING
             cell.kernel.settle_phase(cell)
