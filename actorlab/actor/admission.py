@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ActorDied, CallTimeout, MailboxFull
 from . import current
 from .backlog import Backlog
-from .cancelling import take_back
+from .cancelling import leave, pick_out, take_back
 from .cell import DEAD, IDLE, NO_MAIL, PARKED, Cell
 from .chain import LocalCall
 from .envelope import ASK, CALL, END, INFO, INIT, LAST_KIND, STOP, WORK, describe, is_unbounded
@@ -68,6 +68,10 @@ class Overdue:
         """The time is up: MailboxFull, unless it was let in meanwhile."""
         if self._sink.waiting_in is self._cell:
             self._admission.leave_door(self._cell, self._sink)
+
+
+def _may_be_dropped(envelope: Any) -> bool:
+    return (envelope[0] <= CALL or envelope[0] > LAST_KIND) and not is_unbounded(envelope)
 
 
 class Admission:
@@ -297,9 +301,7 @@ class Admission:
         waiting = cell.extra.waiting if cell.extra is not None else None
         for item in waiting or ():
             if item[0][-1] is sink:
-                waiting.remove(item)  # type: ignore[union-attr]
-                if not waiting:
-                    self.open_door(cell)
+                leave(cell, item)
                 sink.fail(full_error(cell))
                 return True
         return False
@@ -331,20 +333,11 @@ class Admission:
             except IndexError:
                 return False
             return True
-        passed = []
-        dropped = False
-        while mailbox:
-            try:
-                envelope = mailbox.popleft()
-            except IndexError:
-                break
-            if (envelope[0] <= CALL or envelope[0] > LAST_KIND) and not is_unbounded(envelope):
-                self.refuse(cell, envelope, None, full, "dropped")
-                dropped = True
-                break
-            passed.append(envelope)
-        mailbox.extendleft(reversed(passed))
-        return dropped
+        envelope = pick_out(cell, _may_be_dropped)
+        if envelope is None:
+            return False
+        self.refuse(cell, envelope, None, full, "dropped")
+        return True
 
     def refuse(self, cell: Cell, envelope: Any, waiter: Waiter | None, error: BaseException, reason: str) -> None:
         """Do not take `envelope`: tell whoever waits for it, and record a dead letter."""

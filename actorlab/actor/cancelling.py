@@ -112,6 +112,33 @@ def _change(mailbox: Any, how: Callable[[Any], Any]) -> None:
     mailbox.extend(changed)
 
 
+def pick_out(cell: Cell, is_it: IsIt) -> Any:
+    """Take the first envelope that `is_it` out of a mailbox and return it, or None. The others stay where they are.
+
+    Envelopes are not compared: what is in them is the users', and so is what `==` does. In the kernel's thread.
+    """
+    mailbox = cell.mailbox
+    with cell.mail_lock():
+        if isinstance(mailbox, PriorityMail):
+            return mailbox.pick_out(is_it)
+        for at, envelope in enumerate(mailbox):
+            if is_it(envelope):
+                del mailbox[at]
+                return envelope
+    return None
+
+
+def leave(cell: Cell, item: Any) -> None:
+    """Take one of those that wait outside away from the door."""
+    waiting = cell.more().waiting
+    assert waiting is not None
+    kept = [other for other in waiting if other is not item]
+    waiting.clear()
+    waiting.extend(kept)
+    if not waiting:
+        cell.kernel.admission.open_door(cell)
+
+
 def _asked_by(loose: Loose, envelope: Any) -> Any:
     if hasattr(envelope[-1], "origin"):
         envelope[-1].origin = loose
@@ -129,7 +156,7 @@ def _take_out(kernel: Kernel, address: int, is_it: IsIt) -> bool:
     cell = kernel.cells.get(address)
     if cell is None or cell.phase == DEAD:
         return False
-    return _from_mailbox(kernel, cell, is_it) or _from_door(kernel, cell, is_it) or _from_stash(cell, is_it)
+    return _from_mailbox(kernel, cell, is_it) or _from_door(cell, is_it) or _from_stash(cell, is_it)
 
 
 def _from_stash(cell: Cell, is_it: IsIt) -> bool:
@@ -151,13 +178,8 @@ def _from_mailbox(kernel: Kernel, cell: Cell, is_it: IsIt) -> bool:
     if found is None:
         return False
     if cell.behaviour.blocking and cell.phase == PARKED:
-        # Its thread takes messages meanwhile. A record is made of numbers, so finding it runs nobody's code and is one
-        # step of the interpreter; what came by reference the thread itself passes over, for its asker has an outcome.
-        if found[0] <= LAST_KIND:
-            return False
-        try:
-            mailbox.remove(found)
-        except ValueError:
+        # Its thread takes messages meanwhile; what came by reference it passes over, for its asker has an outcome.
+        if found[0] <= LAST_KIND or pick_out(cell, is_it) is None:
             return False
     else:
         _change(mailbox, lambda envelope: None if envelope is found else envelope)
@@ -173,16 +195,11 @@ def _from_mailbox(kernel: Kernel, cell: Cell, is_it: IsIt) -> bool:
     return True
 
 
-def _from_door(kernel: Kernel, cell: Cell, is_it: IsIt) -> bool:
+def _from_door(cell: Cell, is_it: IsIt) -> bool:
     waiting = cell.extra.waiting if cell.extra is not None else None
     for item in waiting or ():
         if is_it(item[0]):
-            assert waiting is not None
-            kept = [other for other in waiting if other is not item]
-            waiting.clear()
-            waiting.extend(kept)
-            if not waiting:
-                kernel.admission.open_door(cell)
+            leave(cell, item)
             write_off(cell, item[0])
             return True
     return False

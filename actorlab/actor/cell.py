@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from .mailbox import Mailbox
@@ -39,6 +40,10 @@ def state_of(phase: int) -> int:
 
 NO_MAIL: deque[Any] = deque(maxlen=0)
 """The mailbox of a cell that has none yet: always empty, shared by all. `brake` is 0 then, so nobody appends to it."""
+
+
+ALONE = nullcontext()
+"""The lock of a mailbox that only the kernel's thread uses."""
 
 
 class Extra:
@@ -117,6 +122,11 @@ class Cell:
         if self.object is None and self.phase != HELD and self.behaviour.blocking:
             number -= 1
         return max(0, number)
+
+    def mail_lock(self) -> AbstractContextManager[Any]:
+        """Hold it to change the mailbox other than at its end: a blocking actor's thread takes messages meanwhile."""
+        thread = self.extra.thread if self.extra is not None else None
+        return ALONE if thread is None else thread.lock
 
     @property
     def main(self) -> Cell:

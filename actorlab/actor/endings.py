@@ -81,7 +81,8 @@ class Endings:
         if get_ident() != self._kernel.ident:
             # in the blocking actor's own thread, at work on this very mailbox
             extra.unbounded += 1
-            cell.mailbox.appendleft((END, reason, error))
+            with cell.mail_lock():
+                cell.mailbox.appendleft((END, reason, error))
             return
         mailbox = self._kernel.admission.open_mailbox(cell)
         extra.unbounded += 1

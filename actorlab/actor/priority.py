@@ -89,13 +89,15 @@ class PriorityMail(deque[Any]):
                         return envelope
         raise IndexError("no message in the mailbox")
 
-    def remove(self, envelope: Any) -> None:
+    def pick_out(self, is_it: Callable[[Any], bool]) -> Any:
+        """Take the first envelope that `is_it` out and return it, or None."""
         with self._lock:
             for queue in self._queues:
-                if envelope in queue:
-                    queue.remove(envelope)
-                    return
-        raise ValueError("no such envelope in the mailbox")
+                for at, envelope in enumerate(queue):
+                    if is_it(envelope):
+                        del queue[at]
+                        return envelope
+        return None
 
     def extend(self, envelopes: Iterable[Any]) -> None:
         if isinstance(envelopes, PriorityMail):

@@ -11,7 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from ..message import KILL, KILLED, NOPROC, NORMAL, SHUTDOWN, Down, Exit
-from .cancelling import take_back_remote
+from .cancelling import pick_out, take_back_remote
 from .cell import DEAD, HELD, Cell
 from .endings import ChildExit
 from .envelope import INFO
@@ -78,11 +78,12 @@ class Signals:
         if target:
             self._kernel.runtime.signal(target, ("demonitor", target, number))
             return
-        for envelope in cell.mailbox:
-            if envelope[0] == INFO and isinstance(envelope[1], Down) and envelope[1].monitor == number:
-                cell.mailbox.remove(envelope)
-                cell.more().unbounded -= 1
-                return
+
+        def is_it(envelope: Any) -> bool:
+            return envelope[0] == INFO and isinstance(envelope[1], Down) and envelope[1].monitor == number
+
+        if pick_out(cell, is_it) is not None:
+            cell.more().unbounded -= 1
 
     def next_number(self) -> int:
         """Return the number of a monitor that nobody has: for whoever goes on where this kernel ends."""

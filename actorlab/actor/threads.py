@@ -52,7 +52,7 @@ class BlockingThread:
         self._in_hand = False
         self._turn = False  # given and not over: the kernel's, as is the next
         self._woken = False  # its actor was held up in this turn, and is to go on already
-        self._lock = threading.Lock()  # over the two, and the mailbox while a message is taken out
+        self.lock = threading.Lock()  # over `_abandoned`, `_in_hand` and the mailbox (`Cell.mail_lock`)
 
     def activate(self) -> None:
         """Handle what is in the mailbox. From the kernel's thread; the cell is PARKED until the kernel is told."""
@@ -80,7 +80,7 @@ class BlockingThread:
 
         Return whether there is a message in hand, which is the caller's to settle then.
         """
-        with self._lock:
+        with self.lock:
             self._abandoned = True
             in_hand, self._in_hand = self._in_hand, False
         self._turns.put(False)
@@ -88,13 +88,13 @@ class BlockingThread:
 
     def claim(self) -> bool:
         """Take it upon the calling thread, this one, to settle the message in hand; return whether it may."""
-        with self._lock:
+        with self.lock:
             in_hand, self._in_hand = self._in_hand, False
         return in_hand
 
     def _take(self, mailbox: deque[Any]) -> Any:
         """Take the next message in hand; return None if there is none for us."""
-        with self._lock:
+        with self.lock:
             if self._abandoned:
                 return None
             try:

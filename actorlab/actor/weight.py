@@ -115,10 +115,9 @@ class WeighedMailbox(deque[Any]):
             self.size_bytes -= self._weights.popleft()
         return envelope
 
-    def remove(self, envelope: Any) -> None:
+    def __delitem__(self, at: Any) -> None:
         with self._lock:
-            at = self.index(envelope)
-            del self[at]
+            super().__delitem__(at)
             self.size_bytes -= self._weights[at]
             del self._weights[at]
 

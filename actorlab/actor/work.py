@@ -26,7 +26,8 @@ def ahead(cell: Cell, step: Step, what: str) -> None:
     """Have an actor do `step` before its next message. From its own place."""
     mailbox = cell.kernel.admission.open_mailbox(cell)
     cell.more().unbounded += 1
-    mailbox.appendleft((WORK, step, what, None))
+    with cell.mail_lock():
+        mailbox.appendleft((WORK, step, what, None))
 
 
 def behind(kernel: Kernel, cell: Cell, step: Step, what: str, sink: Any = None) -> None:

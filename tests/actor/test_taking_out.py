@@ -1,0 +1,134 @@
+"""What is taken out of the middle of a mailbox: nobody's `==` is asked, and nothing else loses its place meanwhile."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+import actorlab as al
+
+PATIENCE_S = 20.0
+
+
+class Rude:
+    """Raises when it is compared."""
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        raise ValueError("do not compare me")
+
+
+class Watcher(al.Actor):
+    def __init__(self, seen):
+        self.seen = seen
+
+    def watch_and_unwatch(self, ref, entered, gate):
+        number = self.monitor(ref)
+        self.send_after(0, Rude())
+        entered.set(None)
+        gate.get(timeout=PATIENCE_S)
+        self.demonitor(number)
+
+    def wait(self, entered, gate):
+        entered.set(None)
+        gate.get(timeout=PATIENCE_S)
+
+    def take(self, thing):
+        self.seen.put(thing)
+
+    def on_receive(self, message):
+        self.seen.put(message)
+
+
+class BlockingWatcher(Watcher):
+    blocking = True
+
+
+class PriorityWatcher(Watcher):
+    priorities = {"take": 1}
+
+
+class Asker(al.Actor):
+    def ask(self, ref, timeout_s):
+        return ref.within(timeout_s).call.take(Rude())
+
+
+@pytest.fixture
+def held():
+    entered, gate = al.Future(), al.Future()
+    yield entered, gate
+    if not gate.state:
+        gate.set(None)
+
+
+@pytest.mark.parametrize("kind", [Watcher, BlockingWatcher, PriorityWatcher])
+@pytest.mark.parametrize("bounds", [{}, {"max_bytes": 100_000}])
+def test_a_down_is_taken_back_from_behind_what_cannot_be_compared(node, seen, held, eventually, kind, bounds):
+    if kind is PriorityWatcher and bounds:
+        pytest.skip("a mailbox with priorities has no bound of bytes")
+    entered, gate = held
+    watcher, other = node.spawn(kind, seen, mailbox=al.Mailbox(**bounds)), node.spawn(Watcher, seen)
+    cell = node.runtime.kernels[watcher.home].cells[watcher.address]
+    done = watcher.request.watch_and_unwatch(other, entered, gate)
+    entered.get(timeout=PATIENCE_S)
+    eventually(lambda: len(cell.mailbox) == 1)
+    other.stop()
+    eventually(lambda: len(cell.mailbox) == 2)
+    gate.set(None)
+    done.get(timeout=PATIENCE_S)
+    node.wait_idle()
+    assert seen.get(timeout=PATIENCE_S).__class__ is Rude
+    assert seen.empty()
+    assert not cell.mailbox
+    assert not cell.extra.unbounded
+
+
+def test_who_gives_up_at_a_door_leaves_it_whoever_else_waits_there(node, seen, held, eventually):
+    entered, gate = held
+    full = node.spawn(Watcher, seen, mailbox=al.Mailbox(capacity=1))
+    cell = node.runtime.kernels[full.home].cells[full.address]
+    done = full.request.wait(entered, gate)
+    entered.get(timeout=PATIENCE_S)
+    full.tell("first")
+    first = node.spawn(Asker).request.ask(full, PATIENCE_S)
+    eventually(lambda: cell.extra.waiting)
+    second = node.spawn(Asker).request.ask(full, 0.05)
+    with pytest.raises(al.MailboxFull):
+        second.get(timeout=PATIENCE_S)
+    gate.set(None)
+    assert first.get(timeout=PATIENCE_S) is None
+    assert done.get(timeout=PATIENCE_S) is None
+
+
+@pytest.mark.parametrize("bounds", [{}, {"max_bytes": 100_000}])
+def test_what_is_passed_over_as_the_oldest_is_dropped_keeps_its_place(
+    node, seen, held, monkeypatch, eventually, bounds
+):
+    """The thread of a blocking actor looks for its next message at that very moment."""
+    entered, gate = held
+    bounds = al.Mailbox(capacity=2, overflow="drop_old", **bounds)
+    ref = node.spawn(BlockingWatcher, seen, mailbox=bounds)
+    kernel = node.runtime.kernels[ref.home]
+    cell = kernel.cells[ref.address]
+    done = ref.request.wait(entered, gate)
+    entered.get(timeout=PATIENCE_S)
+    suspend = threading.Thread(target=ref.system.suspend, daemon=True)
+    suspend.start()
+    eventually(lambda: len(cell.mailbox) == 1)
+    refuse = kernel.admission.refuse
+
+    def late(*args):
+        gate.set(None)
+        eventually(lambda: not seen.empty() or (cell.extra.special is not None and cell.extra.special.suspended))
+        refuse(*args)
+
+    monkeypatch.setattr(kernel.admission, "refuse", late)
+    for n in (1, 2, 3):
+        ref.tell(n)
+    done.get(timeout=PATIENCE_S)
+    suspend.join(PATIENCE_S)
+    assert seen.empty()
+    ref.system.resume()
+    assert [seen.get(timeout=PATIENCE_S) for _ in range(2)] == [2, 3]
