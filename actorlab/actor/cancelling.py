@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import weakref
 from _thread import get_ident
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -121,11 +122,7 @@ def pick_out(cell: Cell, is_it: IsIt) -> Any:
     with cell.mail_lock():
         if isinstance(mailbox, PriorityMail):
             return mailbox.pick_out(is_it)
-        for at, envelope in enumerate(mailbox):
-            if is_it(envelope):
-                del mailbox[at]
-                return envelope
-    return None
+        return _first(mailbox, is_it)
 
 
 def leave(cell: Cell, item: Any) -> None:
@@ -163,13 +160,19 @@ def _from_stash(cell: Cell, is_it: IsIt) -> bool:
     special = cell.extra.special if cell.extra is not None else None
     if special is None:
         return False
-    for stash in (special.aside, special.back):
-        for at, envelope in enumerate(stash):
-            if is_it(envelope):
-                del stash[at]
-                write_off(cell, envelope)
-                return True
-    return False
+    with cell.mail_lock():
+        found = _first(special.aside, is_it) or _first(special.back, is_it)
+    if found is not None:
+        write_off(cell, found)
+    return found is not None
+
+
+def _first(queue: deque[Any], is_it: IsIt) -> Any:
+    for at, envelope in enumerate(queue):
+        if is_it(envelope):
+            del queue[at]
+            return envelope
+    return None
 
 
 def _from_mailbox(kernel: Kernel, cell: Cell, is_it: IsIt) -> bool:

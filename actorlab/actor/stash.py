@@ -52,7 +52,9 @@ def put_aside(cell: Cell, envelope: Any, sink: Any) -> bool:
         envelope = kernel.handling.record_in_hand(cell)
         cell.hand = 0
         kernel.words[cell.word] = cell.handled << 24
-    special_of(cell).aside.append(envelope)
+    special = special_of(cell)
+    with cell.main.mail_lock():
+        special.aside.append(envelope)
     if sink.__class__ is LocalCall and sink.direct:
         cell.sink = sink
         undirect(kernel, cell)  # its caller lent us the thread, and waits like anybody else from here on
@@ -63,9 +65,10 @@ def put_aside(cell: Cell, envelope: Any, sink: Any) -> bool:
 def unstash(cell: Cell) -> int:
     """Put everything aside back before what waits, in order; return how many. From the actor's own place."""
     special = special_of(cell)
-    number = len(special.aside)
-    special.back.extend(special.aside)
-    special.aside.clear()
+    with cell.main.mail_lock():  # the kernel may take one back that is cancelled
+        number = len(special.aside)
+        special.back.extend(special.aside)
+        special.aside.clear()
     for _ in range(number):
         ahead(cell, _next, "a message from the stash")
     return number
@@ -86,9 +89,10 @@ def hand_over(cell: Cell) -> None:
 def _next(cell: Cell, me: Any) -> bool:
     """Handle the next message that comes out of the stash."""
     back = special_of(cell).back
-    if not back:
-        return True  # taken back meanwhile
-    envelope = back.popleft()
+    with cell.main.mail_lock():
+        if not back:
+            return True  # taken back meanwhile
+        envelope = back.popleft()
     kernel = cell.kernel
     if envelope[0] > LAST_KIND:
         return kernel.from_lane(cell, envelope, me)

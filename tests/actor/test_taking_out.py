@@ -7,6 +7,7 @@ import threading
 import pytest
 
 import actorlab as al
+from actorlab.actor import cancelling
 
 PATIENCE_S = 20.0
 
@@ -132,3 +133,66 @@ def test_what_is_passed_over_as_the_oldest_is_dropped_keeps_its_place(
     assert seen.empty()
     ref.system.resume()
     assert [seen.get(timeout=PATIENCE_S) for _ in range(2)] == [2, 3]
+
+
+class Lock:
+    """A lock that says when somebody must wait for it."""
+
+    def __init__(self, contended):
+        self._lock = threading.Lock()
+        self._contended = contended
+
+    def __enter__(self):
+        if not self._lock.acquire(blocking=False):
+            self._contended.set()
+            assert self._lock.acquire(timeout=PATIENCE_S)
+
+    def __exit__(self, *_error):
+        self._lock.release()
+
+
+class Door(al.Actor):
+    blocking = True
+    stash_capacity = 5
+
+    def __init__(self):
+        self.is_open = False
+
+    def enter(self, who):
+        if not self.is_open:
+            self.stash()
+        return f"hello {who}"
+
+    def open(self, entered, gate, moved):
+        entered.set(None)
+        gate.get(timeout=PATIENCE_S)
+        self.is_open = True
+        number = self.unstash()
+        moved.set()
+        return number
+
+
+def test_a_question_is_taken_out_of_a_stash_that_is_being_emptied(node, held, monkeypatch):
+    entered, gate = held
+    moved = threading.Event()
+    door = node.spawn(Door)
+    cell = node.runtime.kernels[door.home].cells[door.address]
+    stays, goes = door.request.enter("anna"), door.request.enter("bert")
+    opened = door.request.open(entered, gate, moved)
+    entered.get(timeout=PATIENCE_S)
+    cell.extra.thread.lock = Lock(moved)
+    asks = cancelling._asks
+
+    def slowly(envelope, question):
+        if not moved.is_set() and not gate.state:
+            gate.set(None)
+            assert moved.wait(PATIENCE_S)
+        return asks(envelope, question)
+
+    monkeypatch.setattr(cancelling, "_asks", slowly)
+    assert goes.cancel()
+    assert stays.get(timeout=PATIENCE_S) == "hello anna"
+    assert opened.get(timeout=PATIENCE_S) == 1
+    node.wait_idle()
+    said = door.statistics()
+    assert (said.accepted, said.handled, said.dead_lettered, said.depth) == (3, 2, 1, 0)
