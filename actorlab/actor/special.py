@@ -54,9 +54,9 @@ class Special:
         """The incarnation is over: what was its own goes with it."""
         self.idle = None
         self.starting = self.suspended = False
-        for flow in self.streams.values():
+        streams, self.streams = self.streams, {}  # a blocking actor's thread may still open or end one of the old ones
+        for flow in tuple(streams.values()):
             flow.ended()
-        self.streams.clear()
 
     def settled(self) -> int:
         """An activation is over; return how many messages are kept aside."""

@@ -9,6 +9,7 @@ from collections import deque
 import pytest
 
 import actorlab as al
+from actorlab.actor import streaming
 from actorlab.actor.threads import BlockingThread
 
 PATIENCE_S = 20.0
@@ -178,3 +179,47 @@ def test_a_start_that_was_given_up_before_its_thread_began_is_not_done_after_all
     assert ref.call.note(1) == 1
     settled()
     assert (len(held), len(built)) == (1, 2)
+
+
+class Streamer(al.Actor):
+    blocking = True
+
+    def count(self):
+        yield from range(1000)
+
+    def begin(self, begun):
+        begun.set()
+        yield 1
+
+
+def test_a_stream_that_its_thread_opens_as_it_is_killed_hinders_nobody(node, gate, monkeypatch, eventually):
+    opening, begun = threading.Event(), threading.Event()
+
+    class Outflow(streaming.Outflow):
+        def __init__(self, *args):
+            super().__init__(*args)
+            if opened:
+                opening.set()
+                assert gate.wait(PATIENCE_S)
+            opened.append(self)
+
+        def ended(self):
+            gate.set()
+            assert begun.wait(PATIENCE_S)
+            super().ended()
+
+    opened = []
+    monkeypatch.setattr(streaming, "Outflow", Outflow)
+    node.start(al.Supervisor(children=[al.child(Streamer, name="streamer", placement="local")]))
+    ref = node.whereis("streamer")
+    first = iter(ref.stream.count())
+    assert next(first) == 0
+    second = threading.Thread(target=lambda: list(ref.stream.begin(begun)), daemon=True)
+    monkeypatch.setattr(threading, "excepthook", lambda _error: None)
+    second.start()
+    assert opening.wait(PATIENCE_S)
+    ref.exit("kill")
+    eventually(lambda: ref.incarnation == 1)
+    second.join(PATIENCE_S)
+    assert not second.is_alive()
+    assert list(ref.stream.count())[-1] == 999
