@@ -17,7 +17,7 @@ from ..errors import ActorDied, NodeGone
 from ..message import NORMAL
 from . import current, pykka_actor
 from .behaviour import check_class
-from .cell import DEAD, ENDING, Cell
+from .cell import DEAD, ENDING, Cell, first_look
 from .future import Future
 from .idle import receive_timeout_of, set_receive_timeout
 from .keeping import Snapshots, save_now
@@ -240,12 +240,16 @@ class Actor(pykka.Actor):
     @property
     def actor_stopped(self) -> threading.Event:  # type: ignore[override]
         """Set when the actor has stopped."""
-        extra = self._mine().more()
-        if extra.stopped is None:
-            extra.stopped = threading.Event()
-            if self._mine().phase in (DEAD, ENDING):
-                extra.stopped.set()
-        return extra.stopped
+        cell = self._mine()
+        extra = cell.more()
+        stopped = extra.stopped
+        if stopped is None:
+            made = threading.Event()
+            with first_look:
+                stopped = extra.stopped = extra.stopped or made
+            if cell.phase in (DEAD, ENDING):
+                stopped.set()
+        return stopped
 
     @staticmethod
     def _create_actor_inbox() -> Any:

@@ -46,6 +46,10 @@ ALONE = nullcontext()
 """The lock of a mailbox that only the kernel's thread uses."""
 
 
+first_look = threading.Lock()
+"""Held to put in place what is built when somebody first looks, for that may be another thread than the kernel's."""
+
+
 class Extra:
     """The rarely needed part of a cell."""
 
@@ -110,7 +114,11 @@ class Cell:
         """Return the rare part, building it if need be."""
         extra = self.extra
         if extra is None:
-            extra = self.extra = Extra()
+            made = Extra()  # not under the lock: a collection may run here, and whatever it calls
+            with first_look:
+                if self.extra is None:
+                    self.extra = made
+                extra = self.extra
         return extra
 
     def queued(self) -> int:

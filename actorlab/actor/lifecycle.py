@@ -121,6 +121,8 @@ class Lifecycle:
                 husk.behaviour = behaviour_of(request.actor)
                 kernel.admission.set_bounds(husk, request.mailbox)
                 extra = husk.more()
+                if extra.stopped is not None:
+                    extra.stopped.set()
                 extra.reason = extra.stopped = None
                 return husk
             raise StartError(request.actor.__name__, f"its place {request.address:#x} is taken")
