@@ -110,7 +110,9 @@ class Wishes:
                     path.unlink()  # whoever unlinks it, decides: we do it, or who asked takes it back
                 except FileNotFoundError:
                     continue
-                except (OSError, ValueError):
+                except OSError:  # no descriptor left to read it with: at the next look, then
+                    continue
+                except ValueError:
                     path.unlink(missing_ok=True)
                     continue
                 if not isinstance(asked, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +70,23 @@ def test_a_wish_that_another_user_wrote_is_thrown_away(
     monkeypatch.setattr(os, "geteuid", lambda: stranger)
     wishes.look()
     assert list(tmp_path.iterdir()) == [] and "a wish that is none of ours" in caplog.text
+
+
+def test_a_wish_that_cannot_be_read_for_want_of_a_descriptor_is_granted_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    (tmp_path / "wish.1").write_text('{"kind": "add"}')
+    wishes = Wishes(tmp_path, {"add": lambda: {"worker": 2}})
+
+    def refuse(*_: object, **__: object) -> str:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(Path, "read_text", refuse)
+        wishes.look()
+    assert [path.name for path in tmp_path.iterdir()] == ["wish.1"]
+    wishes.look()
+    eventually(lambda: [path.name for path in tmp_path.iterdir()] == ["granted.1"])
 
 
 def test_directories_of_others_are_refused(tmp_path: Path) -> None:
