@@ -12,7 +12,7 @@ from collections import deque
 from typing import Any
 
 from ..actor import Actor, ActorRef, Future
-from ..errors import ActorDied, MailboxFull, SpecError, WorkerLost
+from ..errors import ActorDied, MailboxFull, SpecError
 from ..message import Joined, Left
 
 
@@ -45,15 +45,16 @@ class WorkQueue(Actor):
     async def do(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Have some member do it; return its answer or raise its exception.
 
-        Raises ActorDied or WorkerLost when `attempts` members died of it.
+        Raises ActorDied when `attempts` members died of it. What the method raises is its answer, an ActorDied of a
+        third actor too: it is not run again for that.
         """
         for attempt in range(1, self._attempts + 1):
             member = await self._free_member()
             try:
                 answer = await getattr(member.request, method)(*args, **kwargs)
-            except (ActorDied, WorkerLost, MailboxFull):
-                if attempt == self._attempts:
-                    raise
+            except (ActorDied, MailboxFull) as error:
+                if error.delivery == "handled" or attempt == self._attempts:
+                    raise  # "handled": the method met with it, at a third actor's; the member answered
                 self._given_again += 1
             else:
                 self._done += 1

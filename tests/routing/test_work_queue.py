@@ -11,6 +11,7 @@ import pytest
 from routing_drill import ManyHands, Member
 
 import actorlab as al
+from actorlab.errors import WorkerLost
 
 pytestmark = pytest.mark.process
 
@@ -132,6 +133,19 @@ def test_a_hand_that_is_given_to_who_gives_up_at_that_moment_goes_to_the_next():
             await second
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("place", [1, 2], ids=["from another worker", "beside the members"])
+@pytest.mark.parametrize(
+    "error", [al.ActorDied("a third", "killed", "unknown"), WorkerLost("worker 9", "SIGKILL"), al.MailboxFull("it", 1)]
+)
+def test_what_the_method_itself_met_with_is_its_answer_and_no_death_of_its_member(node, team, tmp_path, place, error):
+    queue = node.spawn(al.WorkQueue, "hands", placement=place)
+    runs = tmp_path / "runs"
+    with pytest.raises(type(error)):
+        queue.within(20).call.do("raise_from_another", str(runs), error)
+    assert runs.read_text() == "x" and queue.call.statistics()["given_again"] == 0
+    queue.stop()
 
 
 @pytest.mark.parametrize(("key", "value"), [("per_member", 0), ("attempts", "many")])
