@@ -30,6 +30,7 @@ from ..errors import StartError
 from ..ids import process_of
 from ..message import Ignore, WorkerDied
 from ..transport import ROW_BYTES, SHEDDING, encode_exception
+from .inlet import OPEN_AGAIN_S
 from .leaving import leave
 from .runtime import ProcessRuntime
 from .unanswered import at_work_on, settle_lost
@@ -186,7 +187,9 @@ def home_died(kernel: Kernel, home: int, reason: WorkerDied, epoch: int) -> None
     runtime = kernel.runtime
     assert isinstance(runtime, ProcessRuntime)
     if runtime.inlet is not None:
-        runtime.inlet.drain_from(process_of(home))
+        if not runtime.inlet.drain_from(process_of(home)):
+            kernel.hub.loop.call_later(OPEN_AGAIN_S, home_died, kernel, home, reason, epoch)
+            return
         settle_lost(runtime, process_of(home), reason, epoch)
     for each in tuple(runtime.kernels.values()):
         each.post(each.signals.home_died, home, reason, epoch)

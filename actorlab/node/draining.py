@@ -13,6 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ..actor import CALL, READY, REPLY, Cell, Kernel
+from ..errors import SharedMemoryError
 from ..transport import (
     BLOCK_SHIFT,
     FREE,
@@ -42,7 +43,7 @@ def drainer(inlet: Inlet, runtime: ProcessRuntime, kernel: Kernel, *, alone: boo
     acquire, release = inlet.token.acquire, inlet.token.release
     readers, open_lane, unfinished, wanted = inlet.readers, inlet.reader, inlet.unfinished, inlet.wanted
     take, room = inlet.watch.take, inlet.watch.room
-    dispatch, room_for, ring_wanted = inlet.dispatch, inlet.room_for, inlet.ring_wanted
+    dispatch, room_for, ring_wanted, put_off = inlet.dispatch, inlet.room_for, inlet.ring_wanted, inlet.put_off
     outbox, flush, room_in, pending = outlet.outbox, outlet.flush, runtime.sending.room_in, runtime.pending
     cells: dict[int, Cell] = kernel.cells if alone else NO_CELLS
     runq: Any = kernel.runq
@@ -64,7 +65,11 @@ def drainer(inlet: Inlet, runtime: ProcessRuntime, kernel: Kernel, *, alone: boo
             while room:
                 room_in(room.pop())
             for sender in senders:
-                reader: LaneReader = readers.get(sender) or open_lane(sender)
+                try:
+                    reader: LaneReader = readers.get(sender) or open_lane(sender)
+                except (OSError, SharedMemoryError) as error:
+                    put_off(sender, error)
+                    continue
                 records = reader.drain(most)
                 if not records:
                     continue

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..actor import ASK, CALL, CAST, CONTROL, FAIL, IDLE, REPLY, SIGNAL, STOP, TELL, Cell, Kernel
-from ..errors import ActorDied, MailboxFull, NotSendable, RemoteError, StartError
+from ..errors import ActorDied, MailboxFull, NotSendable, RemoteError, SharedMemoryError, StartError
 from ..ids import process_of
 from ..transport import (
     EPOCH,
@@ -69,7 +69,8 @@ class Inlet:
         self._fates = threading.Lock()  # a blocking actor's thread settles what it had in hand, too
         self.question = partial(RemoteAsk, runtime)  # the sink of a question from another process: corr, chain
         self._alone = process != 0  # else two threads drain, and a kernel's inbox keeps what they hand on in order
-        self.watch = Watch(board, process, self.reader, MOST_WATCHED if self._alone else 0)
+        self._shut: set[int] = set()  # senders whose lane could not be opened when it was last tried
+        self.watch = Watch(board, process, self.readers.get, MOST_WATCHED if self._alone else 0)
         self.has_news, self.look = self.watch.has_news, self.watch.look
         self._place = f"worker {process}" if process else "the user's process"
         self._kept: dict[int, bytes] = {}  # large messages that may be tried again: their files, by what is in hand
@@ -99,7 +100,20 @@ class Inlet:
         reader = self.readers.get(sender)
         if reader is None:
             reader = self.readers[sender] = LaneReader(lane_path(self._directory, sender, self._process))
+            self._shut.discard(sender)
         return reader
+
+    def put_off(self, sender: int, error: Exception) -> None:
+        """The lane from `sender` cannot be opened, for want of a descriptor perhaps: it has news again a little later.
+
+        What lies in it stays there. If there is no such lane, nothing does, and the sender will say so when there is.
+        """
+        if sender not in self._shut:
+            self._shut.add(sender)
+            log.error("the lane from process %d cannot be opened, and is tried again: %s", sender, error)
+        if self._kernel is not None and not isinstance(error, FileNotFoundError):
+            later = self._kernel.hub.loop.call_later
+            self._kernel.post(later, OPEN_AGAIN_S, self._board.post, self._process, sender)
 
     # -- the hub's side -------------------------------------------------------------------------------------------
 
@@ -112,14 +126,22 @@ class Inlet:
             if self.readers[sender].take_want():
                 self._outlet.announce(sender)
 
-    def drain_from(self, sender: int) -> None:
-        """Take everything that a dead process sent before its end: its Downs come after that (P7)."""
+    def drain_from(self, sender: int) -> bool:
+        """Take everything that a dead process sent before its end: its Downs come after that (P7).
+
+        False: its lane cannot be opened just now.
+        """
         if not lane_path(self._directory, sender, self._process).exists():
-            return
-        reader = self.reader(sender)
+            return True
+        try:
+            reader = self.reader(sender)
+        except (OSError, SharedMemoryError) as error:
+            self.put_off(sender, error)
+            return False
         while reader.ready:
             self.unfinished.add(sender)
             self.poll(True, False)
+        return True
 
     def sleep(self) -> bool:
         """Say "ring me"; False if there is something to do after all."""
@@ -362,5 +384,7 @@ class Inlet:
         self.readers.clear()
 
 
+OPEN_AGAIN_S = 0.05
+"""How long after a lane could not be opened it is tried again."""
 NUMBER = (1 << 56) - 1
 """The part of a correlation id that numbers the question; the rest is the asking process. 0: nobody asks."""

@@ -71,8 +71,6 @@ class Outlet:
                 path = lane_path(self._directory, self._process, process)
                 self._ensure(path)
                 self._ensure(lane_path(self._directory, process, self._process))
-                second = Ringer(second_bell_path(self._directory, process))
-                self._ringers[process] = Ringer(bell_path(self._directory, process)), second
                 writer = self._writers[process] = LaneWriter(
                     path,
                     self._blocks // RESERVE_SHARE,
@@ -125,7 +123,11 @@ class Outlet:
         return door
 
     def _ring(self, process: int, asleep: int) -> None:
-        first, second = self._ringers[process]
+        ringers = self._ringers.get(process)
+        if ringers is None:
+            made = Ringer(bell_path(self._directory, process)), Ringer(second_bell_path(self._directory, process))
+            ringers = self._ringers.setdefault(process, made)
+        first, second = ringers
         if asleep != ASLEEP_SECOND or not second.ring():
             first.ring()
 
@@ -190,8 +192,6 @@ class Outlet:
 
     def announce(self, process: int) -> None:
         """Tell `process` to look at our lane again: it has room now, or may have missed something."""
-        if process not in self._ringers:
-            self.open(process)
         asleep = self._board.post_room(process, self._process)
         if asleep:
             self._ring(process, asleep)

@@ -53,8 +53,9 @@ class Watch:
     """Take all news down, to sleep; return the lanes that have something after all: drain them, do not sleep."""
 
     def __init__(
-        self, board: Board, receiver: int, lane: Callable[[int], LaneReader], most: int = MOST_WATCHED
+        self, board: Board, receiver: int, lane: Callable[[int], LaneReader | None], most: int = MOST_WATCHED
     ) -> None:
+        """`lane` returns the open lane from a sender, if it is open: one that is not cannot be watched yet."""
         self.room: set[int] = set()
         """Senders that said there is room in our lane to them. The caller takes them out."""
         mapped, flags = board.mapped, board.u8
@@ -100,8 +101,13 @@ class Watch:
                     if sender not in watched or value == _ROOM:
                         if sender not in senders:
                             senders.append(sender)
-                        if busy and sender not in watched and len(watched) < most:
-                            watched[sender] = lane(sender).words
+                        if (
+                            busy
+                            and sender not in watched
+                            and len(watched) < most
+                            and (reader := lane(sender)) is not None
+                        ):
+                            watched[sender] = reader.words
                             expected = expected[:sender] + _UP + expected[sender + 1 :]
                         # crash: watch.store
                         flags[at + sender] = _NEWS if sender in watched else 0

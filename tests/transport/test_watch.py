@@ -72,6 +72,26 @@ def test_who_is_not_busy_watches_nothing(shared, lanes):
     assert look.has_news()
 
 
+def test_a_lane_that_is_not_open_yet_has_its_news_seen_and_is_watched_later(shared, lanes):
+    opened = set()
+    look = Watch(shared, 3, lambda sender: lanes(sender)[1] if sender in opened else None)
+    send(shared, lanes, 1, 0)
+    send(shared, lanes, 2, 0)
+    opened.add(1)
+    assert look.take(True) == [1, 2]
+    assert drain(lanes, 1) == drain(lanes, 2) == [0]
+    assert not look.has_news()
+    opened.add(2)
+    lanes(1)[0].try_send(1, 1, 0, 0, b"")  # watched: without news
+    send(shared, lanes, 2, 1)
+    assert look.take(True) == [1]  # a watched lane comes first, a few times
+    assert drain(lanes, 1) == [1]
+    assert look.take(True) == [2]
+    assert drain(lanes, 2) == [1]
+    lanes(2)[0].try_send(1, 2, 0, 0, b"")
+    assert look.take(True) == [2]
+
+
 def test_at_most_a_few_lanes_are_watched_and_all_are_seen(shared, lanes):
     look = Watch(shared, 3, lambda sender: lanes(sender)[1], 2)
     for round_ in range(3):
