@@ -223,16 +223,24 @@ class Sending:
         return send
 
     def _aim(self, ref: ActorRef[Any]) -> Target:
+        """Return how an actor is sent to, its lane open: what that may raise is raised before anything is written."""
         try:
             books = self._runtime.table(home_of(ref.address))
-        except OSError:
+        except FileNotFoundError:
             raise ActorDied(str(ref), "noproc", "never") from None
         if not books.is_tenant(ref.address):
             raise ActorDied(str(ref), "noproc", "never")
         if len(self._targets) >= self._look_at:
             self._forget_targets()
-        target = self._targets[ref.address] = Target(ref.address, books, self._runtime.options.lane_blocks)
+        target = Target(ref.address, books, self._runtime.options.lane_blocks)
+        self._open_lane(target.process)
+        self._targets[ref.address] = target
         return target
+
+    def _open_lane(self, process: int) -> None:
+        outlet = self._runtime.outlet
+        if outlet is not None and not self._runtime.closed:
+            outlet.door(process)
 
     def _forget_targets(self) -> None:
         """Forget those who have ended, and of very many those to whom nothing is on its way."""
@@ -343,6 +351,7 @@ class Sending:
         if isinstance(data, Large):
             if data.size_bytes > self._runtime.options.max_message_bytes:
                 raise MessageTooLarge(what, data.size_bytes, self._runtime.options.max_message_bytes)
+            self._open_lane(process)  # what may fail, before the message is where nobody would look for it
             data, flags = self._runtime.spill.write(data.pieces, data.buffers, what, process), SPILLED
         self.post(process, dest, corr, kind, flags, data)
         return bool(flags)
@@ -351,6 +360,7 @@ class Sending:
         """Send bytes as they are, through shared memory if they are many."""
         flags = 0
         if len(payload) > MAX_PAYLOAD_BYTES:
+            self._open_lane(process)
             payload, flags = self._runtime.spill.write(dumps(payload), (), "a large answer", process), SPILLED
         self.post(process, dest, corr, kind, flags, payload)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from recovery_drill import Clerk, kill_worker
+from want_drill import Needy
 
 import actorlab as al
 from actorlab.node import inlet
@@ -60,3 +61,11 @@ def test_who_watches_an_actor_hears_of_its_workers_death_when_the_dead_ones_lane
     kill_worker(node, 1)
     assert "SIGKILL" in str(down.get(timeout=20).reason) and len(refused) == 4
     assert node.spawn(Clerk, 1, placement=1).call.add() == 2
+
+
+@pytest.mark.parametrize("size", [10, 100_000], ids=["in the lane", "beside it"])
+def test_a_question_whose_lane_cannot_be_opened_leaves_nothing(size: int) -> None:
+    with al.Node(workers=2, call_timeout_s=20.0) as node:
+        needy, other = node.spawn(Needy, placement=1), node.spawn(Clerk, placement=2)
+        assert needy.call.ask(other, size) == (errno.EMFILE, 0, 0, 0)
+        assert needy.call.ask_again(other, size) == size

@@ -1,0 +1,37 @@
+"""An actor that has no descriptor left to send with."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+import actorlab as al
+from actorlab.transport import outlet
+
+
+class Needy(al.Actor):
+    """Sends to where it has never sent, and looks at what is left of that."""
+
+    def ask(self, other: al.ActorRef[Any], size: int) -> tuple[int | None, int, int, int]:
+        """Return the error's number, and how many questions, files and slabs it left behind."""
+        runtime: Any = self.node._runtime
+        before = set(runtime.pending)
+        real = outlet.LaneWriter
+
+        def refuse(*_: Any) -> Any:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        said = None
+        outlet.LaneWriter = refuse  # type: ignore[assignment,misc]
+        try:
+            other.request.note(bytes(size))
+        except OSError as error:
+            said = error.errno
+        finally:
+            outlet.LaneWriter = real  # type: ignore[misc]
+        spilled = runtime.spill.statistics()
+        return said, len(set(runtime.pending) - before), spilled.waiting, spilled.slabs.lent
+
+    def ask_again(self, other: al.ActorRef[Any], size: int) -> Any:
+        other.call.note(bytes(size))
+        return len(other.call.noted()[0])
