@@ -37,7 +37,7 @@ def decide(running: Mapping[ActorRef[Any], Tree], tree: Supervisor) -> tuple[Act
 
 
 def carry_out(root: ActorRef[Any], todo: Sequence[Change]) -> None:
-    """Do all of `todo` below `root`. Raises StartError, and then has put back what there was."""
+    """Do all of `todo` below `root`. Raises StartError, and then has put back what there was; so does an interrupt."""
     undo: list[tuple[Change, Callable[[], object]]] = []
     try:
         for change in reversed(todo):
@@ -48,15 +48,22 @@ def carry_out(root: ActorRef[Any], todo: Sequence[Change]) -> None:
                 _put_up(root, change, undo)
             elif change.what == "keep":
                 _respecify(root, change, undo)
-    except ActorlabError as error:
+    except BaseException as error:
         lost = []
         for done, back in reversed(undo):
             try:
                 back()
-            except ActorlabError as again:
-                lost.append(f"{done.child} ({again})")
+            except Exception as again:
+                lost.append(f"{done.child} ({_said(again)})")
         state = f"could not be put back: {', '.join(lost)}" if lost else "what ran before runs again"
-        raise StartError("the new tree", f"{error}; {state}") from error
+        if not isinstance(error, Exception):
+            error.add_note(f"the new tree: {state}")
+            raise
+        raise StartError("the new tree", f"{_said(error)}; {state}") from error
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, ActorlabError) else f"{type(error).__name__}: {error}"
 
 
 def _supervisor(root: ActorRef[Any], path: Sequence[str]) -> Any:
@@ -71,14 +78,22 @@ def _supervisor(root: ActorRef[Any], path: Sequence[str]) -> Any:
 
 def _take_down(root: ActorRef[Any], change: Change, undo: list[tuple[Change, Callable[[], object]]]) -> None:
     supervisor = _supervisor(root, change.supervisor)
+
+    def as_before() -> None:
+        if _runs(supervisor, change.child):
+            return
+        if _is_known(supervisor, change.child):
+            supervisor.terminate_child(change.child)  # what is on its way to its end is waited for
+        if _is_known(supervisor, change.child):
+            supervisor.restart_child(change.child)
+        else:
+            supervisor.start_child(change.old)
+
+    if _is_known(supervisor, change.child):  # before its end: whatever comes between, it is put back from there
+        undo.append((change, as_before))
     supervisor.terminate_child(change.child)
-    kept = _is_known(supervisor, change.child)
-    if change.what == "replace" and kept:
-        undo.append((change, lambda: supervisor.restart_child(change.child)))
-        return
-    if kept:
+    if change.what != "replace" and _is_known(supervisor, change.child):
         supervisor.delete_child(change.child)
-    undo.append((change, lambda: supervisor.start_child(change.old)))
 
 
 def _put_up(root: ActorRef[Any], change: Change, undo: list[tuple[Change, Callable[[], object]]]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from amend_drill import Keeper
 
 import actorlab as al
+from actorlab.node import amend
 from actorlab.supervision import Spec
 
 pytestmark = pytest.mark.process
@@ -74,6 +75,31 @@ def test_a_child_that_does_not_start_leaves_the_old_tree_running(node: al.Node) 
     assert [row.name for row in node.root.call.which_children()][:1] == ["a"]
     node.amend(tree(keeper("a", 5), keeper("b"), keeper("c"), team(keeper("x"), keeper("y"))))
     assert look(node, "a", "y") == [(5, 0), (None, 1)]
+
+
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), KeyboardInterrupt()])
+@pytest.mark.parametrize("step", ["_is_known", "_put_up"])
+def test_whatever_comes_between_the_old_tree_runs_again(
+    node: al.Node, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
+) -> None:
+    real, times = getattr(amend, step), []
+
+    def break_once(*args: Any) -> Any:
+        times.append(step)
+        if len(times) == 2:
+            raise error
+        return real(*args)
+
+    monkeypatch.setattr(amend, step, break_once)
+    new = tree(keeper("a", 5), keeper("b", 6), team(keeper("x", 7), keeper("y")))
+    with pytest.raises((al.StartError, KeyboardInterrupt)) as caught:
+        node.amend(new)
+    told = [str(caught.value), *getattr(caught.value, "__notes__", ())]
+    assert "what ran before runs again" in told[-1] and isinstance(error, KeyboardInterrupt) == (caught.value is error)
+    assert [value for value, _ in look(node, "a", "b", "c", "x", "y")] == [None] * 5
+    monkeypatch.undo()
+    node.amend(new)
+    assert [value for value, _ in look(node, "a", "b", "x", "y")] == [5, 6, 7, None] and node.whereis("c") is None
 
 
 def test_a_change_that_cannot_be_is_refused_and_nothing_is_done(node: al.Node) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from typing import Any
+from unittest import mock
 
 import actorlab as al
 from actorlab.transport import outlet
@@ -16,19 +17,16 @@ class Needy(al.Actor):
         """Return the error's number, and how many questions, files and slabs it left behind."""
         runtime: Any = self.node._runtime
         before = set(runtime.pending)
-        real = outlet.LaneWriter
 
         def refuse(*_: Any) -> Any:
             raise OSError(errno.EMFILE, "Too many open files")
 
         said = None
-        outlet.LaneWriter = refuse  # type: ignore[assignment,misc]
-        try:
-            other.request.note(bytes(size))
-        except OSError as error:
-            said = error.errno
-        finally:
-            outlet.LaneWriter = real  # type: ignore[misc]
+        with mock.patch.object(outlet, "LaneWriter", refuse):
+            try:
+                other.request.note(bytes(size))
+            except OSError as error:
+                said = error.errno
         spilled = runtime.spill.statistics()
         return said, len(set(runtime.pending) - before), spilled.waiting, spilled.slabs.lent
 
