@@ -378,9 +378,9 @@ class Controller:
         while any(kernel.running for kernel in kernels) and time.monotonic() < end:
             time.sleep(0.001)
         for slot in self.slots.values():
-            if slot.process is not None:
-                self.launcher.release(slot.process)
-                slot.process = None
+            slot.process = None
+        if self.slots:
+            self.launcher.stop()
         self.news.close()
         self.runtime.close()
         if self.slots:

@@ -179,10 +179,11 @@ class Launcher:
             self._workers.discard(worker)
         worker.close()
 
-    def stop(self) -> None:
+    def stop(self, *, close: bool = True) -> None:
         """End every process that is left, workers too, and wait for it. At most 5 s; idempotent.
 
-        The controller stops its workers in good order first. Raises StartError if a process did not die.
+        The controller stops its workers in good order first. Raises StartError if a process did not die. Not `close`:
+        their descriptors are left to a second stop, for a thread that launches one just now is about to watch it.
         """
         with self._handing:
             self._stopped = True
@@ -195,9 +196,10 @@ class Launcher:
         if self._refiller is not None:
             self._refiller.join(_STOP_TIMEOUT_S)
         with self._making, self._handing:
-            workers, self._workers = list(self._workers), set()
+            workers = list(self._workers)
             if self._spare is not None:
                 workers.append(self._spare)
+                self._workers.add(self._spare)
                 self._spare = None
             server, self._server = self._server, None
             sentry, self._sentry = self._sentry, None
@@ -205,8 +207,9 @@ class Launcher:
             worker.kill()
         deadline = time.monotonic() + _STOP_TIMEOUT_S
         left = [worker.pid for worker in workers if not worker.wait_ended(max(0.0, deadline - time.monotonic()))]
-        for worker in workers:
-            worker.close()
+        if close:
+            for worker in workers:
+                self.release(worker)
         if server is not None:
             server.stop()
         if sentry is not None:

@@ -41,4 +41,4 @@ def stop_workers(controller: Controller, grace_s: float, brutal: bool) -> None:
     end = time.monotonic() + 2.0
     while any(slot.process for slot in slots) and controller.kernel.running and time.monotonic() < end:
         time.sleep(0.0005)
-    controller.launcher.stop()
+    controller.launcher.stop(close=False)

@@ -121,6 +121,34 @@ def test_a_node_that_is_stopped_while_a_worker_is_replaced_leaves_nothing(eventu
         assert time.monotonic() - began < 30
 
 
+def test_a_worker_that_is_launched_while_the_node_stops_keeps_its_descriptors_till_nobody_watches_them(monkeypatch):
+    node = al.Node(workers=1, log_level="CRITICAL")
+    launcher = node._controller.launcher
+    launch, stop = launcher.launch, launcher.stop
+    launched, stopped = threading.Event(), threading.Event()
+    held = []
+
+    def launching(*args):
+        process = launch(*args)
+        launched.set()
+        assert stopped.wait(20)
+        held.append((process, process.end, process.control.closed))
+        return process
+
+    def stopping(**keys):
+        stop(**keys)
+        stopped.set()
+
+    monkeypatch.setattr(launcher, "launch", launching)
+    monkeypatch.setattr(launcher, "stop", stopping)
+    os.kill(node.workers[0].pid, signal.SIGKILL)
+    assert launched.wait(20)
+    node.stop(brutal=True)
+    ((process, end, closed),) = held
+    assert end >= 0 and not closed
+    assert process.end == -1 and process.control.closed and not alive([process.pid])
+
+
 def test_who_waits_for_a_recycling_hears_of_the_end_of_the_node(tmp_path):
     node = al.Node(workers=1)
     gate = tmp_path / "open"
