@@ -12,6 +12,7 @@ import os
 import select
 import threading
 import time
+from _thread import get_ident
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .inlet import Inlet
 
 HELP_S = 0.02
+LEAVE_S = 2.0  # how long who closes the lanes waits for a helper, which may run callbacks of the user's
 SPIN_NS = 150_000  # what a sleeping worker takes to answer: then this thread's own wake-up is saved
 
 
@@ -37,6 +39,8 @@ class Help:
         self._roles = threading.RLock()
         self._resting = False  # the kernel sleeps
         self._asleep = False  # the helper does
+        self._helper = 0  # the thread that helped last
+        self._ended = False
         path = second_bell_path(directory, process)
         self._bell = Doorbell(path)
         self._ringer = Ringer(path)
@@ -62,9 +66,10 @@ class Help:
     def wait(self, future: Any, timeout_s: float | None) -> bool:
         """Drain lanes until `future` is settled; False when somebody else helps already, or after a while."""
         helping = self._helping
-        if not helping.acquire(False):
+        if self._ended or not helping.acquire(False):
             return False
         try:
+            self._helper = get_ident()
             inlet = self._inlet
             clock, look, unfinished = time.perf_counter_ns, inlet.look, inlet.unfinished
             start = now = clock()
@@ -82,6 +87,10 @@ class Help:
                 return bool(future.state)
             finally:
                 self._leave()
+        except (ValueError, OSError):  # closed under our hands, by who stops the node in this very thread
+            if self._bell.fileno() >= 0:
+                raise
+            return bool(future.state)
         finally:
             helping.release()
 
@@ -130,6 +139,9 @@ class Help:
             self._inlet.poll(False, False)
 
     def close(self) -> None:
-        """Close the bell."""
+        """Close the bell, once nobody helps any more: whose answer will not come has been told so, and leaves."""
+        self._ended = True
+        if self._bell.fileno() >= 0 and not (self._helping.locked() and self._helper == get_ident()):
+            self._helping.acquire(timeout=LEAVE_S)  # not given back
         self._bell.close()
         self._ringer.close()

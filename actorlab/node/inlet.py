@@ -376,9 +376,9 @@ class Inlet:
 
     def close(self) -> None:
         """Unmap all lanes and close the bell."""
-        self._bell.close()
         if self.help is not None:
             self.help.close()
+        self._bell.close()
         for reader in self.readers.values():
             reader.close()
         self.readers.clear()
