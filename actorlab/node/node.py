@@ -6,11 +6,13 @@ user may do here too, and beside it start trees, wait, look and stop.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -28,6 +30,7 @@ from ..supervision import (
 from ..telemetry import Event
 from .amend import Tree, carry_out, decide
 from .books import Books
+from .cleaning import Cleaning
 from .control import Quiet
 from .controller import Controller
 from .groups import Group, Topic
@@ -60,7 +63,7 @@ class Node(Upkeep):
         if self.options.registry.backend == "local" and self.options.workers:
             raise SpecError("registry.backend", "'local' serves one process: a node with workers needs 'shared'")
         self._stop_lock = threading.Lock()
-        self._stopped = False
+        self._pid = os.getpid()
         self._stopping = threading.Event()
         self._ended: Future[str | None] = Future("the end of the node")
         self._roots: list[ActorRef[Any]] = []
@@ -74,6 +77,17 @@ class Node(Upkeep):
         self._runtime.own_directory = self._own_directory
         self._own: tempfile.TemporaryDirectory[str] | None = None
         self._local_lock = threading.Lock()
+        gone = NodeGone("the actor", self._runtime.node_id)
+        self._cleaning = Cleaning(
+            partial(self._controller.stop_workers, 0.0, True),
+            partial(self._runtime.settle_pending, gone),
+            lambda: self._controller.happened("node_stopped", f"node {self.name} has stopped", {"name": self.name}),
+            self._controller.caretaker.end,
+            self._controller.close,
+            partial(self._runtime.settle_pending, gone),  # what was asked meanwhile
+            self._remove_own,
+            partial(self._ended.reply, None),
+        )
         self.started_at = time.monotonic()
         try:
             self._controller.start()
@@ -301,29 +315,25 @@ class Node(Upkeep):
     def stop(self, *, brutal: bool = False) -> None:
         """Stop everything, in order: trees from their roots, what is left, the workers. Idempotent, interruptible.
 
-        `brutal`: kill the workers at once. Whatever waited for an answer gets NodeGone.
+        `brutal`: kill the workers at once. Whatever waited for an answer gets NodeGone. A second Ctrl-C cuts the order
+        short; what one more cuts off, the next `stop` does.
         """
+        if self._pid != os.getpid():  # a forked child: it is its parent's
+            return
         with self._stop_lock:
-            if self._stopped or self._runtime.closed:  # the latter in a forked child: it is its parent's
-                return
-            self._stopping.set()
-            controller = self._controller
-            controller.happened("node_stopping", f"node {self.name} stops", {"name": self.name})
             try:
-                if not brutal:
-                    self._stop_in_order()
+                if not self._stopping.is_set():
+                    self._stopping.set()
+                    self._controller.happened("node_stopping", f"node {self.name} stops", {"name": self.name})
+                    if not brutal:
+                        self._stop_in_order()
             finally:
-                # also when a second Ctrl-C cut the order short: then what is left has no more time
-                self._stopped = True
-                controller.stop_workers(0.0, True)
-                self._runtime.settle_pending(NodeGone("the actor", self._runtime.node_id))
-                controller.happened("node_stopped", f"node {self.name} has stopped", {"name": self.name})
-                controller.caretaker.end()
-                controller.close()
-                if self._own is not None:
-                    remove_pools(self._own.name)
-                    self._own.cleanup()
-                self._ended.reply(None)
+                self._cleaning.finish()  # what is left has no more time
+
+    def _remove_own(self) -> None:
+        if self._own is not None:
+            remove_pools(self._own.name)
+            self._own.cleanup()
 
     def _stop_in_order(self) -> None:
         """Stop the trees, the last first, then whoever is left; all within `stop_timeout_s`, whatever they may take."""

@@ -320,9 +320,9 @@ class ProcessRuntime:
 
     def settle_pending(self, error: BaseException) -> None:
         """Nobody will answer any more: every question still open fails."""
-        pending, self.pending = self.pending, {}
-        for sink in pending.values():
+        for corr, sink in self.pending.copy().items():
             sink.fail(error)
+            self.pending.pop(corr, None)  # only now: an interrupt in between, and it is done again
 
     # -- starting -----------------------------------------------------------------------------------------------------
 
@@ -386,10 +386,10 @@ class ProcessRuntime:
         self.closed = True
         if runtimes.get(self.node_id) is self:
             del runtimes[self.node_id]
+        if self.inlet is not None:
+            self.inlet.close()  # first: a thread that helps it sends, too
         if self.outlet is not None:
             self.outlet.close()
-        if self.inlet is not None:
-            self.inlet.close()
         for part in (self.signs, self.spill, *self._books.values()):
             if part is not None:
                 part.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -283,6 +284,82 @@ def test_a_second_ctrl_c_does_not_wait_for_anybody(eventually, tmp_path):
     assert out.split() == ["interrupted"], err
     assert not alive(pids)
     assert not list(runtime.iterdir())
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "node.stopping.stop_workers", "node.launch.Launcher.stop", "node.runtime.ProcessRuntime.settle_pending",
+        "node.caretaker.Caretaker.end", "node.news.News.close", "node.inlet.Inlet.close", "transport.Outlet.close",
+        "node.signs.Signs.close", "transport.Spill.close", "node.books.Books.close", "node.recycling.Recycler.close",
+        "registry.IndexedBackend.close", "transport.Board.close", "node.directory.NodeDirectory.remove",
+    ],
+)  # fmt: skip
+def test_what_one_more_ctrl_c_cuts_off_a_second_stop_does(monkeypatch, tmp_path, step):
+    place, _, name = step.rpartition(".")
+    place = f"actorlab.{place}"
+    owner = pkgutil.resolve_name("actorlab.node.controller" if name == "stop_workers" else place)
+    real, armed = getattr(owner, name), []
+
+    def cut_off(*args, **keys):
+        answer = real(*args, **keys)  # done and not crossed off: so it is done twice
+        if armed and threading.current_thread() is threading.main_thread():
+            armed.clear()
+            raise KeyboardInterrupt
+        return answer
+
+    monkeypatch.setattr(owner, name, cut_off)
+    node = al.Node(workers=1, runtime_dir=tmp_path, log_level="CRITICAL")
+    node.start(al.Supervisor(children=[al.child(Clerk, name="one", placement=1)]))
+    pids = [worker.pid for worker in node.workers]
+    armed.append(step)
+    with pytest.raises(KeyboardInterrupt):
+        node.stop()
+    assert not armed
+    node.stop()
+    node.stop()
+    assert not alive(pids) and not list(tmp_path.iterdir())
+    assert node.wait(timeout=20) is None
+
+
+def test_a_step_of_the_clean_up_that_fails_stops_none_behind_it(monkeypatch, tmp_path):
+    def fail(self):
+        raise RuntimeError("the janitor is ill")
+
+    monkeypatch.setattr("actorlab.node.caretaker.Caretaker.end", fail)
+    node = al.Node(workers=1, runtime_dir=tmp_path, log_level="CRITICAL")
+    with pytest.raises(RuntimeError, match="janitor"):
+        node.stop()
+    assert not list(tmp_path.iterdir()) and node.wait(timeout=20) is None
+    node.stop()
+
+
+@pytest.mark.parametrize("where", ["in another thread", "in a signal handler of the thread that helps"])
+def test_who_helps_the_lanes_along_while_they_are_closed_hears_that_the_node_is_gone(monkeypatch, where, eventually):
+    node = al.Node(workers=1, log_level="CRITICAL")
+    waiting = node.spawn(Clerk, placement=1).request.nap(60)
+    inlet = node.runtime.inlet
+    look, inside, stopped = inlet.look, threading.Event(), threading.Event()
+    in_handler = where != "in another thread"
+
+    def looking(also):
+        kernels = [kernel.ident for kernel in node.runtime.kernels.values()]
+        if threading.get_ident() not in kernels and not inside.is_set():
+            inside.set()
+            if in_handler:
+                node.stop(brutal=True)
+            else:
+                eventually(lambda: stopped.is_set() or getattr(inlet.help, "_ended", False))
+        return look(also)
+
+    monkeypatch.setattr(inlet, "look", looking)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(waiting.get, timeout=20)
+        assert inside.wait(20)
+        node.stop(brutal=True)
+        stopped.set()
+        with pytest.raises((al.NodeGone, al.ActorDied)):
+            answer.result(timeout=20)
 
 
 def test_a_node_is_not_idle_while_something_lies_in_a_lane(monkeypatch):
