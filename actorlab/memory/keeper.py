@@ -11,6 +11,7 @@ So no link ever names a number that the keeper has given to something else.
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 import socket
@@ -25,6 +26,8 @@ from .segment import unlink
 SOCKET = "keeper.sock"
 
 _PATIENCE_S = 5.0
+_AGAIN_S = 0.05
+"""How long whoever connects while no descriptor is left is not looked at."""
 _PEER = struct.Struct("3i")  # pid, uid, gid
 
 
@@ -86,25 +89,34 @@ class Keeper:
         with selectors.DefaultSelector() as selector:
             selector.register(self._listener, selectors.EVENT_READ)
             selector.register(self._wake, selectors.EVENT_READ)
+            deaf = False
             while True:
-                for key, _ in selector.select():
+                events = selector.select(_AGAIN_S if deaf else None)
+                if deaf:
+                    deaf = False
+                    selector.register(self._listener, selectors.EVENT_READ)
+                for key, _ in events:
                     if key.fileobj == self._wake:
                         return
                     if key.fileobj is self._listener:
-                        self._greet(selector)
+                        if not self._greet(selector):
+                            deaf = True  # it would be ready again at once, while others let descriptors go
+                            selector.unregister(self._listener)
                     elif isinstance(key.fileobj, socket.socket):
                         self._serve(key.fileobj, selector)
 
-    def _greet(self, selector: selectors.BaseSelector) -> None:
+    def _greet(self, selector: selectors.BaseSelector) -> bool:
+        """Take a connection; False: not now, no descriptor is left."""
         try:
             connection, _ = self._listener.accept()
-        except OSError:
-            return
+        except OSError as error:
+            return error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
         _, uid, _ = _PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
         if uid != os.geteuid():
             connection.close()
-            return
+            return True
         selector.register(connection, selectors.EVENT_READ)
+        return True
 
     def _serve(self, connection: socket.socket, selector: selectors.BaseSelector) -> None:
         """Take a descriptor and say how it can be opened; or see that the writer is done, or dead."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import selectors
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +114,33 @@ def test_without_a_keeper_it_is_an_error_and_not_a_wait(tmp_path, monkeypatch):
     with pytest.raises(SharedMemoryError, match="has no keeper"):
         pool.put("v", table())
     assert temporaries(pool) == []
+
+
+def test_a_keeper_that_has_no_descriptor_left_does_not_spin_over_who_waits(tmp_path, monkeypatch):
+    (tmp_path / "pools").mkdir(mode=0o700)
+    ContextPool(tmp_path / "pools", "p", settings=PoolSettings(4 * MIB, backend="memfd"))
+    accept, happened = socket.socket.accept, []
+
+    class Selector(selectors.DefaultSelector):
+        def select(self, timeout=None):
+            happened.append(timeout)
+            return super().select(timeout)
+
+    def refuse(listener):
+        if happened.count("refused") < 3:
+            happened.append("refused")
+            raise OSError(errno.EMFILE, "Too many open files")
+        return accept(listener)
+
+    monkeypatch.setattr("actorlab.memory.keeper.selectors.DefaultSelector", Selector)
+    monkeypatch.setattr(socket.socket, "accept", refuse)
+    janitor = Janitor(str(tmp_path / "pools" / "p"))
+    try:
+        assert janitor.pool.put("v", table()).get().equals(table())
+    finally:
+        janitor.close()
+    behind = [after for before, after in pairwise(happened) if before == "refused"]
+    assert len(behind) == 3 and all(behind)  # with a limit: the listener is not listened to meanwhile
 
 
 def test_a_keeper_can_begin_again_where_one_has_ended(pool, janitor):
