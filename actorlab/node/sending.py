@@ -21,7 +21,7 @@ from ..actor import (
     Future,
     kernel_here,
 )
-from ..errors import ActorDied, CallTimeout, MailboxFull, MessageTooLarge, NodeGone
+from ..errors import ActorDied, CallTimeout, MailboxFull, MessageTooLarge, NodeGone, SharedMemoryError
 from ..ids import CONTROLLER_HOME, home_of
 from ..transport import (
     MAIN,
@@ -351,7 +351,6 @@ class Sending:
         if isinstance(data, Large):
             if data.size_bytes > self._runtime.options.max_message_bytes:
                 raise MessageTooLarge(what, data.size_bytes, self._runtime.options.max_message_bytes)
-            self._open_lane(process)  # what may fail, before the message is where nobody would look for it
             data, flags = self._runtime.spill.write(data.pieces, data.buffers, what, process), SPILLED
         self.post(process, dest, corr, kind, flags, data)
         return bool(flags)
@@ -360,14 +359,18 @@ class Sending:
         """Send bytes as they are, through shared memory if they are many."""
         flags = 0
         if len(payload) > MAX_PAYLOAD_BYTES:
-            self._open_lane(process)
             payload, flags = self._runtime.spill.write(dumps(payload), (), "a large answer", process), SPILLED
         self.post(process, dest, corr, kind, flags, payload)
 
     def post(self, process: int, dest: int, corr: int, kind: int, flags: int, payload: bytes) -> None:
         """Send bytes that fit a lane: never waits for room."""
         if self._runtime.outlet is not None and not self._runtime.closed:
-            self._runtime.outlet.post(process, dest, corr, kind, flags, payload)
+            try:
+                self._runtime.outlet.post(process, dest, corr, kind, flags, payload)
+            except (OSError, SharedMemoryError):  # there is no lane, so nothing was sent
+                if flags & SPILLED:
+                    self._runtime.spill.discard(payload)
+                raise
 
 
 async def _settled(future: Future[None]) -> None:

@@ -7,12 +7,14 @@ no room goes to an outbox, and while a process has something in its outbox no me
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from ..errors import SharedMemoryError
 from .board import ASLEEP_SECOND, NEWS_AT, ROW_BYTES, Board
 from .doorbell import Ringer
 from .lane import create_lane
@@ -23,6 +25,9 @@ RESERVE_SHARE = 16
 """One block in so many is kept for what is taken out at once."""
 STOP = 5
 """The kind of a message that ends an actor when its turn comes (the actor floor's)."""
+
+_LATER = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""A lane that cannot be opened for such a reason can be later; until then what is posted waits in the outbox."""
 
 _Posted = tuple[int, int, int, int, bytes]
 
@@ -137,8 +142,12 @@ class Outlet:
         What is taken out of the lane at once (anything but a stop) has a reserve of its own there.
         """
         # a door is shut while something waits in the outbox, so this cannot pass it by
-        if (self.doors.get(process) or self.door(process))(dest, corr, kind, flags, payload, None):
-            return
+        try:
+            if (self.doors.get(process) or self.door(process))(dest, corr, kind, flags, payload, None):
+                return
+        except OSError as error:
+            if error.errno not in _LATER:
+                raise
         with self._lock:
             self.outbox.setdefault(process, deque()).append((dest, corr, kind, flags, payload))
         self._flush(process)
@@ -162,7 +171,9 @@ class Outlet:
                 return False  # what interrupts a flush, and sends, leaves that to it
             self._flushing.add(process)
             try:
-                return self._empty(self.outbox[process], self._writers[process])
+                return self._empty(self.outbox[process], self.open(process))
+            except (OSError, SharedMemoryError):
+                return False  # the lane still cannot be opened
             finally:
                 self._flushing.discard(process)
 

@@ -69,3 +69,12 @@ def test_a_question_whose_lane_cannot_be_opened_leaves_nothing(size: int) -> Non
         needy, other = node.spawn(Needy, placement=1), node.spawn(Clerk, placement=2)
         assert needy.call.ask(other, size) == (errno.EMFILE, 0, 0, 0)
         assert needy.call.ask_again(other, size) == size
+
+
+@pytest.mark.parametrize("size", [10, 100_000], ids=["in the lane", "beside it"])
+def test_an_answer_whose_lane_cannot_be_opened_comes_later(size: int) -> None:
+    with al.Node(workers=2, call_timeout_s=20.0) as node:
+        asker, needy = node.spawn(Needy, placement=1), node.spawn(Needy, placement=2)
+        needy.call.refuse_lanes(2)
+        assert asker.call.ask_how_many(needy, size) == size
+        assert needy.call.how_many() == (2, b"")

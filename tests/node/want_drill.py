@@ -33,3 +33,22 @@ class Needy(al.Actor):
     def ask_again(self, other: al.ActorRef[Any], size: int) -> Any:
         other.call.note(bytes(size))
         return len(other.call.noted()[0])
+
+    def refuse_lanes(self, times: int) -> None:
+        """Refuse to open lanes from this process, so many times."""
+        self.refused = 0
+        real: Any = vars(outlet)["LaneWriter"]
+
+        def refuse(*args: Any) -> Any:
+            if self.refused < times:
+                self.refused += 1
+                raise OSError(errno.EMFILE, "Too many open files")
+            return real(*args)
+
+        mock.patch.object(outlet, "LaneWriter", refuse).start()
+
+    def how_many(self, size: int = 0) -> tuple[int, bytes]:
+        return self.refused, bytes(size)
+
+    def ask_how_many(self, other: al.ActorRef[Any], size: int) -> int:
+        return len(other.call.how_many(size)[1])
