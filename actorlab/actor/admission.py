@@ -127,19 +127,20 @@ class Admission:
             return False
         mailbox = self.open_mailbox(cell)
         extra = cell.extra
-        capacity = cell.bounds.capacity
+        capacity, weighed = cell.bounds.capacity, cell.bounds.max_bytes is not None
         depth = len(mailbox) if extra is None else len(mailbox) - extra.unbounded
-        weighed = cell.bounds.max_bytes is not None
         if weighed and extra is not None and extra.waiting:
             self.refill(cell)  # whoever gave up had perhaps more to bring
             depth = len(mailbox) - extra.unbounded
             self._kernel.ready(cell)
         if depth < capacity and (extra is None or not extra.waiting) and (not weighed or fits(cell, envelope)):
+            if waiter is not None and not waiter.claim():
+                return False  # it gave up before we came to look, and was told so
             mailbox.append(envelope)
             if depth + 1 == capacity:
                 self._kernel.lifecycle.say_full(cell, True)
             self._kernel.ready(cell)
-            if waiter is not None and waiter.claim():
+            if waiter is not None:
                 waiter.future.reply(None)
             return True
         overflow = cell.bounds.overflow
@@ -269,7 +270,7 @@ class Admission:
         except CallTimeout:
             if waiter.claim():
                 raise full_error(cell) from None
-            waiter.future.get(timeout=1.0)  # decided this very moment
+            waiter.future.get(timeout=30.0)  # decided this very moment
 
     def send_from_outside(self, cell: Cell, envelope: Any, timeout_s: float | None = None) -> None:
         """Send from another thread of this process: through the kernel's inbox, waiting for its verdict if need be."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -58,10 +59,14 @@ class Held:
 
     def __init__(self, node, seen, kind, **bounds):
         self.node, self.seen = node, seen
-        self.ref = node.spawn(kind, seen, mailbox=al.Mailbox(**bounds))
+        self.ref = node.spawn(kind, seen, mailbox=al.Mailbox(**{"timeout_s": 60.0, **bounds}))
         self.gate = al.Future()
         self.done = self.ref.request.wait(self.gate)
         assert seen.get(timeout=30) == "in"
+
+    def hurry(self, timeout_s):
+        """From now on whoever waits at its door waits only so long; what was to get in had all the time it needs."""
+        self.ref.cell.bounds = replace(self.ref.cell.bounds, timeout_s=timeout_s)
 
     def release(self):
         assert self.node.spawn(Sender).call.here()  # what other threads sent has reached the door by now
@@ -154,16 +159,19 @@ def test_whoever_waits_at_the_door_is_not_passed_by(node, held):
 
 
 def test_a_blocked_send_gives_up_at_its_deadline(held, sender):
-    full = held(capacity=1, timeout_s=0.02)
+    full = held(capacity=1)
+    assert sender.call.send(full.ref, 1) == "sent"
+    full.hurry(0.02)
     with pytest.raises(al.MailboxFull) as refused:
-        sender.call.send(full.ref, 1, 2)
+        sender.call.send(full.ref, 2)
     assert "1 messages, overflow='block'" in str(refused.value)
     assert full.release() == [1]
 
 
 def test_a_blocked_send_from_a_thread_of_the_users_gives_up_at_its_deadline(held):
-    full = held(capacity=1, timeout_s=0.02)
+    full = held(capacity=1)
     full.ref.tell(1)
+    full.hurry(0.02)
     with pytest.raises(al.MailboxFull):
         full.ref.tell(2)
     with pytest.raises(al.MailboxFull):
@@ -173,18 +181,30 @@ def test_a_blocked_send_from_a_thread_of_the_users_gives_up_at_its_deadline(held
     assert full.release() == [1]
 
 
+def test_who_gave_up_before_the_kernel_came_to_look_is_not_let_in_after_all(node, seen):
+    ref, go_on = node.spawn(Slow, seen, mailbox=al.Mailbox(capacity=1, timeout_s=0.02)), threading.Event()
+    ref.cell.kernel.post(go_on.wait, 30)
+    with pytest.raises(al.MailboxFull):
+        ref.tell("refused")
+    go_on.set()
+    node.wait_idle()
+    assert seen.empty()
+
+
 @pytest.mark.parametrize(("door_s", "call_s"), [(0.02, 30.0), (30.0, 0.02), (0.02, None)])
 def test_a_call_waits_at_a_door_for_the_shorter_of_both_deadlines(held, sender, door_s, call_s):
-    full = held(capacity=1, timeout_s=door_s)
+    full = held(capacity=1)
     full.ref.tell("first")
+    full.hurry(door_s)
     with pytest.raises(al.MailboxFull):
-        sender.within(10).call.send_by_call(full.ref, "late", call_s)
+        sender.within(30).call.send_by_call(full.ref, "late", call_s)
     assert full.release() == ["first"]
 
 
 def test_a_call_that_was_let_in_has_the_rest_of_its_own_deadline(node, held, clock):
-    full, sender = held(capacity=1, timeout_s=1.0), node.spawn(Sender)
+    full, sender = held(capacity=1), node.spawn(Sender)
     full.ref.tell("first")
+    full.hurry(1.0)
     answer = sender.request.send_by_call(full.ref, "second", 10.0)
     assert node.spawn(Sender).call.here()
     clock.advance(0.5)
@@ -193,9 +213,10 @@ def test_a_call_that_was_let_in_has_the_rest_of_its_own_deadline(node, held, clo
 
 
 def test_a_call_let_in_before_the_doors_deadline_may_take_longer_than_it(node, seen, clock):
-    full, sender = Held(node, seen, Slow, capacity=1, timeout_s=1.0), node.spawn(Relay)
+    full, sender = Held(node, seen, Slow, capacity=1), node.spawn(Relay)
     second = al.Future()
     full.ref.tell("first")
+    full.hurry(1.0)
     answer = sender.request.wait_at(full.ref, second, 10.0)
     assert node.spawn(Sender).call.here()
     full.gate.set(None)
@@ -215,7 +236,7 @@ class Relay(al.Actor):
 def test_a_tell_to_ones_own_full_mailbox_raises_at_once(node, seen, kind):
     actor = node.spawn(kind, seen, mailbox=al.Mailbox(capacity=3, timeout_s=60))
     with pytest.raises(al.MailboxFull):
-        actor.within(10).call.fill_own(4)
+        actor.within(30).call.fill_own(4)
 
 
 def test_an_awaited_send_to_ones_own_full_mailbox_raises_at_once(node):
@@ -226,18 +247,22 @@ def test_an_awaited_send_to_ones_own_full_mailbox_raises_at_once(node):
 
     talker = node.spawn(Talker, mailbox=al.Mailbox(capacity=2, timeout_s=60))
     with pytest.raises(al.MailboxFull):
-        talker.within(10).call.fill_own()
+        talker.within(30).call.fill_own()
 
 
 @pytest.mark.parametrize("kind", [Sender, BlockingSender])
 def test_two_actors_full_of_each_other_come_free_by_the_deadline(node, kind):
     class Chatty(kind):
-        def chat(self, other, begun, gate):
+        def chat(self, other, begun, gate, filled, hurry):
             begun.set(None)
             gate.get()
-            sent = 0
+            other.tell(0)
+            other.tell(1)
+            filled.set(None)
+            hurry.get()
+            sent = 2
             try:
-                for sent in range(10):
+                for sent in range(2, 10):
                     other.tell(sent)
             except al.MailboxFull:
                 return sent
@@ -246,13 +271,21 @@ def test_two_actors_full_of_each_other_come_free_by_the_deadline(node, kind):
         def on_receive(self, message):
             pass
 
-    bounds = al.Mailbox(capacity=2, timeout_s=0.05)
+    bounds = al.Mailbox(capacity=2, timeout_s=60)
     a, b = node.spawn(Chatty, mailbox=bounds), node.spawn(Chatty, mailbox=bounds)
-    begun, gate = [al.Future(), al.Future()], al.Future()
-    answers = [a.request.chat(b, begun[0], gate), b.request.chat(a, begun[1], gate)]
+    begun, filled, gate, hurry = [al.Future(), al.Future()], [al.Future(), al.Future()], al.Future(), al.Future()
+    answers = [
+        a.request.chat(b, begun[0], gate, filled[0], hurry),
+        b.request.chat(a, begun[1], gate, filled[1], hurry),
+    ]
     for one in begun:
         one.get(timeout=30)
     gate.set(None)
+    for one in filled:
+        one.get(timeout=30)
+    for ref in (a, b):
+        ref.cell.bounds = replace(bounds, timeout_s=0.05)
+    hurry.set(None)
     outcomes = [answer.get(timeout=30) for answer in answers]
     assert 2 in outcomes  # one gave up; the other found room once it had
     node.wait_idle()
@@ -321,7 +354,7 @@ def test_drop_old_drops_the_oldest_and_tells_its_caller(node, held, sender):
 @pytest.mark.parametrize("kind", [Slow, SlowBlocker])
 def test_depth_never_exceeds_capacity_under_many_senders_and_threads(node, seen, kind, overflow, monkeypatch):
     capacity = 5
-    actor = node.spawn(kind, seen, mailbox=al.Mailbox(capacity=capacity, overflow=overflow, timeout_s=10))
+    actor = node.spawn(kind, seen, mailbox=al.Mailbox(capacity=capacity, overflow=overflow, timeout_s=60))
     depths = []
     cell = actor.cell
     taken = kind.on_receive
@@ -351,7 +384,7 @@ def test_depth_never_exceeds_capacity_under_many_senders_and_threads(node, seen,
     floods = [node.spawn(Flood).request.flood(actor, 100) for _ in range(3)]
     for thread in threads:
         thread.start()
-    counts += [one.get(timeout=20) for one in floods]
+    counts += [one.get(timeout=60) for one in floods]
     for thread in threads:
         thread.join(20)
     node.wait_idle()
