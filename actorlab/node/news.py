@@ -87,7 +87,7 @@ class News:
             if lost:
                 log.warning("%d events and log records were lost: their listener is slower than they come", lost)
 
-    def close(self, timeout_s: float = 2.0) -> None:
+    def close(self, timeout_s: float = 10.0) -> None:
         """Take nothing more, and wait for what was handed in to be heard, at most `timeout_s`."""
         with self._lock:
             self._closed = True

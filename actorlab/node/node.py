@@ -254,7 +254,7 @@ class Node(Upkeep):
         """Block until the node ends; return why it gave up, or None after `stop`. Raises CallTimeout."""
         return self._ended.get(timeout=timeout)
 
-    def wait_idle(self, timeout: float = 10.0) -> None:
+    def wait_idle(self, timeout: float = 30.0) -> None:
         """Block until nothing runs, waits or is on its way, seen twice in a row; future timers do not count.
 
         Raises CallTimeout, naming what is busy.

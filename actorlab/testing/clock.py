@@ -75,7 +75,7 @@ class VirtualClock:
             turn.reply([at for at in (timers.next_at(), deadlines.next_at()) if at is not None])
 
         kernel.post(look)
-        return turn.get(timeout=5)
+        return turn.get(timeout=30)
 
     def __enter__(self) -> Self:
         return self
