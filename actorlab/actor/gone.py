@@ -16,6 +16,7 @@ class GoneRuntime:
 
     kernels: dict[int, Any] = {}
     strict_messages = False
+    call_timeout_s = 5.0
 
     def __init__(self, node_id: str) -> None:
         self.node_id = node_id

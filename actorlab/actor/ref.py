@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound=pykka.Actor)
 A_co = TypeVar("A_co", covariant=True)
 
-CALL_TIMEOUT_S = 5.0
-
 
 class ActorRef(pykka.ActorRef[A]):
     """A reference to an actor, in this process or another. Cheap to copy, to compare and to send."""
@@ -127,13 +125,13 @@ class ActorRef(pykka.ActorRef[A]):
     def __getattr__(self, name: str) -> Any:
         # `call`, `cast` and `request` are built when first used and then found by ordinary look-up
         if name == "call":
-            facade: Any = Call(self, CALL_TIMEOUT_S)
+            facade: Any = Call(self, self.runtime.call_timeout_s)
         elif name == "cast":
             facade = Cast(self)
         elif name == "stream":
-            facade = Streams(self, CALL_TIMEOUT_S)
+            facade = Streams(self, self.runtime.call_timeout_s)
         elif name == "system":
-            facade = System(self)
+            facade = System(self, self.runtime.call_timeout_s)
         elif name == "request":
             facade = Request(self)
         else:

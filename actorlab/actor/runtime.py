@@ -95,6 +95,7 @@ class Runtime(Protocol):
     kernels: dict[int, Kernel]
     dead_letters: DeadLetters
     strict_messages: bool
+    call_timeout_s: float
     closed: bool
 
     def table(self, home: int) -> Any:

@@ -1,8 +1,8 @@
 """System: `ref.system`, by which one looks into a running actor and holds it up.
 
-Edge (asks the actor's kernel); used by people, tools and tests. Each request waits for its answer, 5 s unless told; in
-async code `await ref.system.ask("get_state")` gives the same. Raises ActorDied for an actor that is gone, CallTimeout
-for one that is busy for longer.
+Edge (asks the actor's kernel); used by people, tools and tests. Each request waits for its answer as long as a call
+does; in async code `await ref.system.ask("get_state")` gives the same. Raises ActorDied for an actor that is gone,
+CallTimeout for one that is busy for longer.
 """
 
 from __future__ import annotations
@@ -15,15 +15,13 @@ from .future import Future
 if TYPE_CHECKING:
     from .ref import ActorRef
 
-TIMEOUT_S = 5.0
-
 
 class System:
     """Requests to an actor's kernel about the actor."""
 
     __slots__ = ("_ref", "_timeout_s")
 
-    def __init__(self, ref: ActorRef[Any], timeout_s: float | None = TIMEOUT_S) -> None:
+    def __init__(self, ref: ActorRef[Any], timeout_s: float | None) -> None:
         self._ref = ref
         self._timeout_s = timeout_s
 

@@ -63,6 +63,7 @@ class ProcessRuntime:
         self.options = options
         self.directory = directory
         self.strict_messages = options.strict_messages
+        self.call_timeout_s = options.call_timeout_s
         self.kernels: dict[int, Kernel] = {}
         self.dead_letters = DeadLetters()
         self.pending: dict[int, Any] = {}

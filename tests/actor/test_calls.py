@@ -166,6 +166,17 @@ def test_a_call_from_outside_times_out_and_its_late_answer_is_counted(node):
     assert al.Future.late == before + 1
 
 
+def test_a_call_waits_as_long_as_the_node_says_unless_told():
+    gate = al.Future()
+    with al.Node(workers=0, call_timeout_s=0.25) as node:
+        a = node.spawn(Caller)
+        for wait in (a.call.wait, lambda gate: a.system.get_state()):
+            with pytest.raises(al.CallTimeout, match=r"within 0\.25 s"):
+                wait(gate)
+        gate.set("open")
+        assert a.within(30).call.wait(gate) == "open"
+
+
 def test_a_deadline_of_an_answered_call_has_no_effect(node, clock):
     a, b = node.spawn(Caller), node.spawn(Caller)
     gate = al.Future()

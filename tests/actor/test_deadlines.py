@@ -14,13 +14,13 @@ class Slow(al.Actor):
     blocking = True
 
     def answer(self, gate):
-        assert gate.wait(20)
+        assert gate.wait(60)
         return "answered"
 
 
 class Asker(al.Actor):
     def ask(self, slow, gate):
-        return slow.call.answer(gate)
+        return slow.within(5.0).call.answer(gate)
 
 
 def test_an_answer_from_a_thread_while_another_deadline_passes_leaves_all_the_others_theirs(
