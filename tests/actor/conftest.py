@@ -14,7 +14,7 @@ from actorlab.testing import VirtualClock
 
 @pytest.fixture
 def node() -> Iterator[al.Node]:
-    with al.Node(workers=0) as node:
+    with al.Node(workers=0, call_timeout_s=20.0) as node:
         yield node
 
 

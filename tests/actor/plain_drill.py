@@ -35,7 +35,7 @@ class Plain(pykka.ThreadingActor):
         return os.getpid()
 
     def ask_friend(self, message: Any) -> Any:
-        return self.friend.ask(message, timeout=5)
+        return self.friend.ask(message, timeout=20)
 
     def die(self) -> None:
         os._exit(3)

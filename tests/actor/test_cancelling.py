@@ -179,7 +179,7 @@ def test_a_handler_that_has_begun_is_left_to_end(node):
 
 
 def test_what_is_taken_back_makes_room_in_a_full_mailbox(node):
-    held = Held(node, Worker, mailbox=al.Mailbox(capacity=2, timeout_s=5))
+    held = Held(node, Worker, mailbox=al.Mailbox(capacity=2, timeout_s=60))
     first, second = held.ref.request.do(1), held.ref.request.do(2)
 
     async def third():

@@ -34,7 +34,7 @@ def late_threads(monkeypatch):
 def test_its_start_is_no_message_that_waits(late_threads, eventually):
     """Else, killed before its thread has begun, it would have a dead letter too many (P5)."""
     with al.Node(workers=0) as node, ThreadPoolExecutor(1) as pool:
-        started = pool.submit(node.spawn, Blocker)
+        started = pool.submit(node.spawn, Blocker, init_timeout_s=60.0)
         eventually(lambda: blocking_cells(node))
         [cell] = blocking_cells(node)
         kernel = cell.kernel

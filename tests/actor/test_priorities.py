@@ -174,7 +174,7 @@ def test_the_bound_is_kept_whatever_is_urgent(node, seen):
 
 
 def test_who_waits_at_the_door_comes_in_by_order_and_is_served_by_urgency(node, seen, settled):
-    held = Held(node, Clinic, seen, mailbox=al.Mailbox(capacity=2, timeout_s=5))
+    held = Held(node, Clinic, seen, mailbox=al.Mailbox(capacity=2, timeout_s=60))
     calls = [held.ref.request.visit("a"), held.ref.request.visit("b")]
 
     async def main():
