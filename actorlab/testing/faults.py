@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from ..actor import Actor
-from ..memory import has
+from ..memory import has, is_frozen, process_exists
 from ..node import Node
 from .patience import poll
 
@@ -48,16 +48,17 @@ def kill_worker(node: Node, number: int, how: int = signal.SIGKILL, *, wait: boo
             except Exception:
                 return False
 
-        assert poll(replaced, 10.0), f"worker {number} was not replaced"
+        assert poll(replaced, 30.0), f"worker {number} was not replaced"
     return pid
 
 
 @contextmanager
 def frozen(node: Node, number: int) -> Iterator[int]:
-    """Stop a worker process (SIGSTOP) and let it go on at the end; yields its pid."""
+    """Stop a worker process (SIGSTOP), wait until it stands, and let it go on at the end; yields its pid."""
     pid = worker_pid(node, number)
     os.kill(pid, signal.SIGSTOP)
     try:
+        poll(lambda: is_frozen(pid) or not process_exists(pid))
         yield pid
     finally:
         with suppress(ProcessLookupError):

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
 
 
 def poll(condition: Callable[[], object], within_s: float = PATIENCE_S) -> bool:

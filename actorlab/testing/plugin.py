@@ -72,7 +72,7 @@ def actorlab_leaks() -> Iterator[LeakCheck]:
 
 @pytest.fixture
 def actorlab_eventually() -> Callable[..., None]:
-    """`actorlab_eventually(condition, within_s=5)` waits for what another process or thread brings about."""
+    """`actorlab_eventually(condition, within_s=20)` waits for what another process or thread brings about."""
     from .patience import eventually
 
     return eventually
