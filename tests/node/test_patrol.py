@@ -105,13 +105,13 @@ def test_a_worker_that_ends_while_it_is_to_be_interrupted_is_none_of_the_stops_b
 
 @pytest.mark.process
 def test_a_replacement_that_is_frozen_before_it_is_ready_is_replaced(eventually: Callable[..., None]) -> None:
-    with al.Node(workers=1, spares=1, heartbeat_s=0.05, hang_timeout_s=0.5, start_timeout_s=2.0) as node:
+    with al.Node(workers=1, spares=1, heartbeat_s=0.05, hang_timeout_s=4.0, start_timeout_s=8.0) as node:
         launcher = node._controller.launcher
         eventually(lambda: launcher.spare_pid)
         spare = psutil.Process(launcher.spare_pid)
         spare.suspend()
         node.kill_worker(1)
         eventually(lambda: node.workers[0].pid == spare.pid)
-        eventually(lambda: node.workers[0].pid not in (0, spare.pid))
-        node.wait_idle(20)
+        eventually(lambda: node.workers[0].pid not in (0, spare.pid), within_s=40)
+        node.wait_idle(30)
         assert node.spawn(al.Actor, placement=1).is_alive()
