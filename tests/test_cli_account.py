@@ -131,11 +131,11 @@ def test_metrics_are_served_on_loopback_to_who_calls_it_by_its_own_name(node):
     try:
         address = json.loads(served.stdout.readline())["address"]
         assert address.startswith("http://127.0.0.1:") and address.endswith("/metrics")
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=30) as answer:
             assert metrics_in(answer.read().decode())["actorlab_up", ()] == 1
 
         def status(method="GET", path="/metrics", **headers):
-            link = http.client.HTTPConnection("127.0.0.1", int(address.split(":")[2].split("/")[0]), timeout=10)
+            link = http.client.HTTPConnection("127.0.0.1", int(address.split(":")[2].split("/")[0]), timeout=30)
             link.request(method, path, headers=headers)
             try:
                 return link.getresponse().status
@@ -151,7 +151,7 @@ def test_metrics_are_served_on_loopback_to_who_calls_it_by_its_own_name(node):
         served.communicate(timeout=30)
     assert served.returncode == 130
     with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(address, timeout=10)
+        urllib.request.urlopen(address, timeout=30)
 
 
 def test_a_port_that_is_taken_is_an_error_that_says_so(node, call):

@@ -155,7 +155,8 @@ def test_a_crash_is_shown_once_with_its_traceback(tmp_path):
 
 
 def test_a_tree_that_gives_up_ends_the_run_and_says_why(tmp_path):
-    make_desk(tmp_path, NODE + '[supervisor]\nname = "all"\nmax_restarts = 2\n' + TREE.replace("[supervisor]\n", "")
+    limits = 'name = "all"\nmax_restarts = 2\nmax_seconds = "60s"\n'
+    make_desk(tmp_path, NODE + "[supervisor]\n" + limits + TREE.replace("[supervisor]\n", "")
               + '[[supervisor.children]]\nname = "doomed"\nstart = "desk:Doomed"\n')  # fmt: skip
     code, _, err = actorlab("run", "app.toml", folder=tmp_path)
     assert code == 1 and err.count("crashed handling") == 3 and err.count("all restarted doomed") == 2

@@ -29,7 +29,7 @@ class Face:
         self, target: str = "/api/state", method: str = "GET", host: str | None = "", **headers: str
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
         """Make one request; `host` None sends no Host header. Headers: dashes written as underscores."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
             if host is not None:

@@ -189,7 +189,9 @@ def between_processes() -> dict[str, float]:
         assert pid is not None
         tell(sink, MESSAGES)
         sink.call.echo(0)
-        awake = [while_awake(sink, pid) for _ in range(5)]
+        awake = [while_awake(sink, pid)]
+        while len(awake) < TRIES and (min(awake)[0] or min(there for _, there in awake) > 1):
+            awake.append(while_awake(sink, pid))  # what another sees to meanwhile is not what a message costs
         told = [while_idle(node, lambda: tell(sink, 1)) for _ in range(TRIES)]
         asked = [while_idle(node, lambda: sink.call.echo(0)) for _ in range(TRIES)]
         return {
