@@ -6,11 +6,12 @@ The long ones are `python -m tools.soak`.
 from __future__ import annotations
 
 import json
+import math
 import xml.etree.ElementTree
 
 import pytest
 
-from tools.soak.__main__ import main, own_room
+from tools.soak.__main__ import limits, main, own_room, parser
 from tools.soak.campaign import Campaign, Plan
 from tools.soak.measure import MEASURES, Sample, trend
 
@@ -37,6 +38,12 @@ def test_the_command_writes_a_report_with_a_plot(tmp_path, capsys):
     assert "growth an hour" in (tmp_path / "report.md").read_text()
     assert xml.etree.ElementTree.parse(tmp_path / "plot.svg").getroot().tag.endswith("svg")
     assert "good" in capsys.readouterr().out
+
+
+def test_a_soak_of_so_many_kills_lasts_as_long_as_they_take():
+    assert limits(parser().parse_args([])) == (60.0, math.inf)
+    assert limits(parser().parse_args(["--kills", "10000"])) == (math.inf, 10000)
+    assert limits(parser().parse_args(["--kills", "10000", "--seconds", "3600"])) == (3600.0, 10000)
 
 
 def test_a_leak_shows_as_a_slope_and_noise_does_not():

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import platform
 import signal
@@ -48,6 +49,7 @@ def own_room() -> Iterator[Path | None]:
 def main(arguments: list[str] | None = None) -> int:
     """Run a soak; return 0 if no promise was broken."""
     options = parser().parse_args(arguments)
+    limit_s, limit = limits(options)
     report: Path = options.report
     report.mkdir(parents=True, exist_ok=True)
     rounds: list[Round] = []
@@ -63,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
                     assert campaign.node.directory is not None
                     samples.append(look(began, campaign.node.directory, kills))
 
-            while time.monotonic() - began < options.seconds and kills < options.kills:
+            while time.monotonic() - began < limit_s and kills < limit:
                 outcome = campaign.run(len(rounds), sample)
                 rounds.append(outcome)
                 kills += outcome.kills
@@ -76,6 +78,13 @@ def main(arguments: list[str] | None = None) -> int:
     broken = sum(bool(outcome.violations) for outcome in rounds)
     print(f"{len(rounds)} rounds, {kills} kills, {broken} rounds with violations; report in {report}")
     return 1 if broken else 0
+
+
+def limits(options: argparse.Namespace) -> tuple[float, float]:
+    """Return after how many seconds, and how many kills, it is over: whichever comes first."""
+    if options.kills is None:
+        return options.seconds or 60.0, math.inf
+    return options.seconds or math.inf, options.kills
 
 
 def end(number: int, frame: object) -> None:
@@ -149,8 +158,8 @@ def commit() -> str:
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     found = argparse.ArgumentParser(prog="python -m tools.soak", description=__doc__.split("\n")[0] if __doc__ else "")
-    found.add_argument("--seconds", type=float, default=60.0, help="stop after so long (default 60)")
-    found.add_argument("--kills", type=int, default=1 << 60, help="stop after so many kills")
+    found.add_argument("--seconds", type=float, help="stop after so long (60, unless --kills says when)")
+    found.add_argument("--kills", type=int, help="stop after so many kills")
     found.add_argument("--rate", type=float, default=4.0, help="blows of the nemesis a second (default 4)")
     found.add_argument("--workers", type=int, default=3, help="worker processes, at least 2 (default 3)")
     found.add_argument("--seed", type=int, default=1, help="what is done, and when, follows from it")
