@@ -9,11 +9,13 @@ import pkgutil
 import pytest
 
 import actorlab
+import tools
 
 MODULES = [
     module.name
-    for module in pkgutil.walk_packages(actorlab.__path__, "actorlab.")
-    if not module.name.endswith("__main__")
+    for package in (actorlab, tools)
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    if not module.name.endswith("__main__") and ".players." not in module.name  # which need the peers
 ]
 
 

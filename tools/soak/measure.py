@@ -59,7 +59,7 @@ def look(began: float, directory: Path, kills: int) -> Sample:
 def slope(points: Sequence[tuple[float, float]]) -> float:
     """Return the median of the slopes between all pairs of points (Theil and Sen): outliers do not move it.
 
-    >>> slope([(0, 1), (1, 2), (2, 3), (3, 100)])
+    >>> slope([(0, 1), (1, 2), (2, 3), (3, 4), (4, 100)])
     1.0
     >>> slope([(0, 1)])
     0.0
