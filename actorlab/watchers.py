@@ -55,7 +55,7 @@ def show_on_page(row: NodeRow, door: Door, args: argparse.Namespace, console: Co
 
     def announce(address: str) -> None:
         how = "" if door.token is None else " (add ?token= and the token, once)"
-        text = f"node {row.name} is shown at {address}{how}; Ctrl-C ends it"
+        text = f"node {row.name} is shown, until Ctrl-C, at {address}{how}"  # nothing right behind it: it is clicked on
         console.result("dashboard", {"address": address, "node": row.name, "pid": os.getpid()}, text)
         if not door.is_local:
             console.note("what is sent is not encrypted: use it behind TLS, or in a network that you trust", "warning")
