@@ -169,6 +169,10 @@ def test_descriptors_handlers_and_printed_text_stay_with_the_user(run):
         import actorlab as al
         from told import Teller
 
+        def say(*words):
+            sys.stdout.write(" ".join(map(str, words)) + "\\n")  # at once: the workers' records are written, too
+            sys.stdout.flush()
+
         if __name__ == "__main__":
             logging.basicConfig(stream=sys.stdout, format="%(message)s")
             logging.getLogger("told").addHandler(logging.FileHandler("told.log"))
@@ -181,15 +185,15 @@ def test_descriptors_handlers_and_printed_text_stay_with_the_user(run):
             with al.Node(workers=2, start_method="fork") as node:
                 for worker in (1, 2):
                     teller = node.spawn(Teller, placement=worker)
-                    print(teller.call.handlers(), teller.call.is_open("told.log"), flush=True)
+                    say(teller.call.handlers(), teller.call.is_open("told.log"))
                     teller.call.say(f"hello from {worker}")
                 listener.close()
                 os.close(theirs)
-                print("hung up:", os.read(ours, 1) == b"", flush=True)
+                say("hung up:", os.read(ours, 1) == b"")
                 try:
                     socket.create_connection(("127.0.0.1", port)).close()
                 except ConnectionRefusedError:
-                    print("the port is free", flush=True)
+                    say("the port is free")
             print(open("told.log").read().split())
         """
     )
