@@ -64,11 +64,14 @@ def held():
         gate.set(None)
 
 
-@pytest.mark.parametrize("kind", [Watcher, BlockingWatcher, PriorityWatcher])
-@pytest.mark.parametrize("bounds", [{}, {"max_bytes": 100_000}])
+WEIGHED = {"max_bytes": 100_000}  # which a mailbox with priorities is not
+
+
+@pytest.mark.parametrize(
+    ("kind", "bounds"),
+    [(Watcher, {}), (BlockingWatcher, {}), (PriorityWatcher, {}), (Watcher, WEIGHED), (BlockingWatcher, WEIGHED)],
+)
 def test_a_down_is_taken_back_from_behind_what_cannot_be_compared(node, seen, held, eventually, kind, bounds):
-    if kind is PriorityWatcher and bounds:
-        pytest.skip("a mailbox with priorities has no bound of bytes")
     entered, gate = held
     watcher, other = node.spawn(kind, seen, mailbox=al.Mailbox(**bounds)), node.spawn(Watcher, seen)
     cell = node.runtime.kernels[watcher.home].cells[watcher.address]
@@ -94,7 +97,7 @@ def test_who_gives_up_at_a_door_leaves_it_whoever_else_waits_there(node, seen, h
     entered.get(timeout=PATIENCE_S)
     full.tell("first")
     first = node.spawn(Asker).request.ask(full, PATIENCE_S)
-    eventually(lambda: cell.extra.waiting)
+    eventually(lambda: cell.more().waiting)
     second = node.spawn(Asker).request.ask(full, 0.05)
     with pytest.raises(al.MailboxFull):
         second.get(timeout=PATIENCE_S)
@@ -103,7 +106,7 @@ def test_who_gives_up_at_a_door_leaves_it_whoever_else_waits_there(node, seen, h
     assert done.get(timeout=PATIENCE_S) is None
 
 
-@pytest.mark.parametrize("bounds", [{}, {"max_bytes": 100_000}])
+@pytest.mark.parametrize("bounds", [{}, WEIGHED])
 def test_what_is_passed_over_as_the_oldest_is_dropped_keeps_its_place(
     node, seen, held, monkeypatch, eventually, bounds
 ):
