@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import weakref
 from _thread import get_ident
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .cell import DEAD, HELD, PARKED, Cell
 from .envelope import ASK, CALL, LAST_KIND, Chain, describe
-from .priority import PriorityMail
+from .priority import PriorityMail, change_each, first_out
 
 if TYPE_CHECKING:
     from .scheduler import Kernel
@@ -99,18 +98,14 @@ def loosen(kernel: Kernel, address: int, future: Any) -> None:
         return
     held = loose.held()
     mailbox = cell.mailbox
-    if any(_asks(envelope, held) for envelope in mailbox):
-        _change(mailbox, lambda envelope: _asked_by(loose, envelope) if _asks(envelope, held) else envelope)
 
+    def ask_loosely(envelope: Any) -> Any:
+        return _asked_by(loose, envelope) if _asks(envelope, held) else envelope
 
-def _change(mailbox: Any, how: Callable[[Any], Any]) -> None:
-    """Put `how(envelope)` in the place of each envelope; None takes it out. All stay in their order."""
     if isinstance(mailbox, PriorityMail):
-        mailbox.change(how)
-        return
-    changed = [now for envelope in mailbox if (now := how(envelope)) is not None]
-    mailbox.clear()
-    mailbox.extend(changed)
+        mailbox.change(ask_loosely)
+    else:
+        change_each(mailbox, ask_loosely)
 
 
 def pick_out(cell: Cell, is_it: IsIt) -> Any:
@@ -122,7 +117,7 @@ def pick_out(cell: Cell, is_it: IsIt) -> Any:
     with cell.mail_lock():
         if isinstance(mailbox, PriorityMail):
             return mailbox.pick_out(is_it)
-        return _first(mailbox, is_it)
+        return first_out(mailbox, is_it)
 
 
 def leave(cell: Cell, item: Any) -> None:
@@ -161,31 +156,20 @@ def _from_stash(cell: Cell, is_it: IsIt) -> bool:
     if special is None:
         return False
     with cell.mail_lock():
-        found = _first(special.aside, is_it) or _first(special.back, is_it)
+        found = first_out(special.aside, is_it) or first_out(special.back, is_it)
     if found is not None:
         write_off(cell, found)
     return found is not None
 
 
-def _first(queue: deque[Any], is_it: IsIt) -> Any:
-    for at, envelope in enumerate(queue):
-        if is_it(envelope):
-            del queue[at]
-            return envelope
-    return None
-
-
 def _from_mailbox(kernel: Kernel, cell: Cell, is_it: IsIt) -> bool:
-    mailbox = cell.mailbox
-    found = next((envelope for envelope in tuple(mailbox) if is_it(envelope)), None)
-    if found is None:
-        return False
     if cell.behaviour.blocking and cell.phase == PARKED:
         # Its thread takes messages meanwhile; what came by reference it passes over, for its asker has an outcome.
-        if found[0] <= LAST_KIND or pick_out(cell, is_it) is None:
-            return False
+        found = pick_out(cell, lambda envelope: envelope[0] > LAST_KIND and is_it(envelope))
     else:
-        _change(mailbox, lambda envelope: None if envelope is found else envelope)
+        found = pick_out(cell, is_it)
+    if found is None:
+        return False
     write_off(cell, found)
     extra = cell.extra
     if extra is not None and extra.waiting:

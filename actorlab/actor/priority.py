@@ -22,6 +22,22 @@ Peek = Callable[[Any], Any]
 """Return the body of a message that lies in a lane; raise if it cannot be unpickled."""
 
 
+def first_out(queue: deque[Any], is_it: Callable[[Any], bool]) -> Any:
+    """Take the first envelope that `is_it` out of a queue and return it, or None. The others stay where they are."""
+    for at, envelope in enumerate(queue):
+        if is_it(envelope):
+            del queue[at]
+            return envelope
+    return None
+
+
+def change_each(queue: deque[Any], how: Callable[[Any], Any]) -> None:
+    """Put `how(envelope)` in the place of each envelope of a queue; what is left as it is, is not touched."""
+    for at, envelope in enumerate(queue):
+        if (changed := how(envelope)) is not envelope:
+            queue[at] = changed
+
+
 class PriorityMail(deque[Any]):
     """A deque in name and use; what is in it lies in one deque a priority, and in one for what comes before all."""
 
@@ -83,20 +99,18 @@ class PriorityMail(deque[Any]):
         """Take out the oldest message of the least urgent ones that capacity counts: `drop_old` drops that."""
         with self._lock:
             for queue in reversed(self._queues):
-                for at, envelope in enumerate(queue):
-                    if not is_unbounded(envelope):
-                        del queue[at]
-                        return envelope
+                found = first_out(queue, lambda envelope: not is_unbounded(envelope))
+                if found is not None:
+                    return found
         raise IndexError("no message in the mailbox")
 
     def pick_out(self, is_it: Callable[[Any], bool]) -> Any:
         """Take the first envelope that `is_it` out and return it, or None."""
         with self._lock:
             for queue in self._queues:
-                for at, envelope in enumerate(queue):
-                    if is_it(envelope):
-                        del queue[at]
-                        return envelope
+                found = first_out(queue, is_it)
+                if found is not None:
+                    return found
         return None
 
     def extend(self, envelopes: Iterable[Any]) -> None:
@@ -112,12 +126,10 @@ class PriorityMail(deque[Any]):
             self.appendleft(envelope)
 
     def change(self, how: Callable[[Any], Any]) -> None:
-        """Put `how(envelope)` in the place of each envelope, where it is; None takes it out."""
+        """Put `how(envelope)` in the place of each envelope."""
         with self._lock:
             for queue in self._queues:
-                kept = [changed for envelope in queue if (changed := how(envelope)) is not None]
-                queue.clear()
-                queue.extend(kept)
+                change_each(queue, how)
 
     def clear(self) -> None:
         with self._lock:

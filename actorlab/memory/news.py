@@ -182,9 +182,9 @@ def _not_closed(folder: str, number: int, after: Part) -> Part:
         part = Part.open(folder, number)
     except FileNotFoundError:
         return after
-    waste = after if not part.commit().closed else part
-    waste.close()
-    return part if waste is after else after
+    kept, other = (after, part) if part.commit().closed else (part, after)
+    other.close()
+    return kept
 
 
 here = News()
