@@ -21,6 +21,7 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
+from actorlab import testing
 from actorlab.actor import runtimes
 from actorlab.memory import ask_again
 from actorlab.testing import poll
@@ -42,10 +43,7 @@ SHARED_MEMORY = Path("/dev/shm")
 def eventually() -> Callable[..., None]:
     """`eventually(condition, within_s=20)` waits for a condition that another process or thread brings about."""
 
-    def wait(condition: Callable[[], object], within_s: float = PATIENCE_S) -> None:
-        assert poll(condition, within_s), f"not within {within_s:g} s: {condition}"
-
-    return wait
+    return testing.eventually
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import signal
 
 import psutil
 import pytest
-from command_line import Command, anybody_lives, make_desk
+from command_line import anybody_lives
+from watched_shop import running_shop
 
 from actorlab.cli import main
 
@@ -48,13 +49,8 @@ type = "dynamic"
 @pytest.fixture
 def shop(tmp_path):
     """A node called `shop`, run by `actorlab run` in another process."""
-    make_desk(tmp_path, SHOP)
-    with Command("run", "app.toml", folder=tmp_path) as command:
-        command.wait_for("Ctrl-C stops it")
+    with running_shop(tmp_path, SHOP) as command:
         yield command
-        if command.process.poll() is None:
-            command.interrupt()
-            command.end()
 
 
 @pytest.fixture

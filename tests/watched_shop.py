@@ -33,9 +33,9 @@ partitions = 3
 
 
 @contextmanager
-def running_shop(folder: Path) -> Iterator[Command]:
-    """Run the shop in another process until the block is left."""
-    make_desk(folder, SHOP)
+def running_shop(folder: Path, shop: str = SHOP) -> Iterator[Command]:
+    """Run the shop, or another one, in another process until the block is left."""
+    make_desk(folder, shop)
     with Command("run", "app.toml", folder=folder) as command:
         command.wait_for("Ctrl-C stops it")
         yield command

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,18 +14,13 @@ import pytest
 from messaging_drill import Held, Patient, Replies, Sender, Undecodable, open_all_lanes
 
 import actorlab as al
-from actorlab import testing
 from actorlab.node.inlet import Inlet
+from actorlab.testing import eventually
 from actorlab.transport import WANT, slab_usage
 
 pytestmark = pytest.mark.process
 
 MIB = 1 << 20
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    testing.eventually(condition, within_s=20.0)
-
 
 WAYS = pytest.mark.parametrize("slab_bytes", [64 * MIB, 0], ids=["slabs", "files"])
 
