@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from .lean_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Literal, Protocol, TextIO
 
+from .lean_dataclass import dataclass
 from .telemetry import ActorRow, Event, Level, NodeRow, TreeRow, WorkerRow
 
 Style = Literal["rich", "plain", "json"]

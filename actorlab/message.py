@@ -7,8 +7,9 @@ it is always an `actorlab.ActorRef`.
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass
 from typing import Any
+
+from .lean_dataclass import dataclass
 
 NORMAL = "normal"
 SHUTDOWN = "shutdown"

@@ -14,11 +14,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ActorlabError, ConfigError, StartError
+from .lean_dataclass import dataclass
 
 if TYPE_CHECKING:
     from .config import Config

@@ -12,7 +12,6 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from .console import Console
 from .errors import SpecError
+from .lean_dataclass import dataclass
 from .reload import Answer, Reloader
 from .service import ServiceManager
 from .telemetry import Event, Level

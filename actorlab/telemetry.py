@@ -7,8 +7,10 @@ pickles and turns into JSON. Nothing here is on the path of a message.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from .lean_dataclass import dataclass
 
 Level = Literal["good", "info", "warning", "error"]
 """How an event is meant to be read; decides its colour and nothing else."""

@@ -20,7 +20,8 @@ from pathlib import Path
 
 ROOT = "actorlab"
 FLOORS = {
-    **dict.fromkeys(("errors", "ids", "message", "clock", "telemetry", "lean_asyncio"), 0),
+    **dict.fromkeys(("lean_asyncio", "lean_dataclass"), -1),  # the standard library's, leaner
+    **dict.fromkeys(("errors", "ids", "message", "clock", "telemetry"), 0),
     "memory": 1,
     "transport": 2,
     "actor": 3,

@@ -9,12 +9,12 @@ differ, `pykka_rule` says so.
 from __future__ import annotations
 
 from _thread import get_ident
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from greenlet import getcurrent
 
 from ..errors import ActorDied, CallTimeout
+from ..lean_dataclass import dataclass
 from ..message import KILLED, NOPROC, NORMAL
 from . import pykka_actor
 from .cell import DEAD, ENDING, HELD, IDLE, NO_MAIL, PARKED, READY, RUNNING, Cell, state_of

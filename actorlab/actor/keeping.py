@@ -9,10 +9,10 @@ since is lost with the one that crashed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SpecError, StartError
+from ..lean_dataclass import dataclass
 from . import snapshot
 from .snapshot import State
 from .snapshot_place import check_place

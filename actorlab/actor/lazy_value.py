@@ -22,10 +22,10 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Generator, Hashable
-from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from ..errors import BlockingCall
+from ..lean_dataclass import dataclass
 from . import current
 from .cell import DEAD
 from .future import PENDING, VALUE, Future

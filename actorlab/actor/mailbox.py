@@ -7,10 +7,10 @@ counted and always get in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ..errors import SpecError
+from ..lean_dataclass import dataclass
 
 Overflow = Literal["block", "reject", "drop_new", "drop_old"]
 OVERFLOWS: tuple[Overflow, ...] = get_args(Overflow)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from ..errors import SpecError
+from ..lean_dataclass import dataclass
 
 
 class HasAddress(Protocol):

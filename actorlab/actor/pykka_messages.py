@@ -6,12 +6,13 @@ here and nowhere else but in `pykka_actor`; a contract test pins them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import pykka
 from pykka import messages
 from pykka._introspection import introspect_attrs
+
+from ..lean_dataclass import dataclass
 
 ActorStop: type[Any] = messages._ActorStop
 

@@ -16,7 +16,6 @@ import asyncio
 import inspect
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -37,6 +36,7 @@ from autogen_core import (
 
 from ..actor import Actor, ActorRef
 from ..errors import CallError, NothingFound, SpecError
+from ..lean_dataclass import dataclass
 from ..registry import Via, via
 from ..transport import decode_exception, encode_exception
 

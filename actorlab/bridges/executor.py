@@ -12,13 +12,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ..actor import ActorRef, ProcessActor
 from ..errors import ActorDied, CallError, SpecError
+from ..lean_dataclass import dataclass
 from ..supervision import PartitionSupervisor
 
 if TYPE_CHECKING:

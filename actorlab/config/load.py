@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from ..actor import Mailbox
 from ..errors import ConfigError, SpecError
+from ..lean_dataclass import dataclass
 from ..memory import DatasetSettings, PoolSettings
 from ..node import MemoryLimits, NodeOptions, RecycleOptions, RegistryOptions, WorkerOptions
 from ..supervision import Supervisor

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, cast, get_args, get_origin
 
 import msgspec
 from msgspec import inspect
 
+from ..lean_dataclass import dataclass
 from .overlay import FromEnvironment
 from .schema import CHILD_TABLES, FILE, Children, Named, Table
 from .suggest import did_you_mean

@@ -7,13 +7,13 @@ what a file does not say is left to the class that a table ends in (`of`), and `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from ..actor import Mailbox, Overflow, Snapshots
 from ..ids import MAX_INDEX, MAX_WORKERS
+from ..lean_dataclass import dataclass
 from ..memory import DatasetSettings, PoolBackend, PoolSettings
 from ..node import (
     Freeze,

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pykka
 
 from ..actor import Beside, ByHash, Mailbox, Snapshots, check_place
 from ..errors import SpecError
+from ..lean_dataclass import dataclass
 from ..supervision import Backoff, ChildSpec, DynamicSupervisor, PartitionSupervisor, Spec, Supervisor, snake_case
 from .read import Given, Problems
 from .resolve import resolve_actor

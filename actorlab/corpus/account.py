@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import psutil
 
+from ..lean_dataclass import dataclass
 from ..memory import has
 
 

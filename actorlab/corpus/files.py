@@ -11,9 +11,9 @@ import os
 import stat
 import sysconfig
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ..errors import CorpusError
+from ..lean_dataclass import dataclass
 
 SKIPPED_FOLDERS = frozenset({"site-packages", "dist-packages", "__pycache__", "node_modules"})
 """Other people's code and generated files. Hidden folders are skipped too."""

@@ -16,10 +16,10 @@ import hmac
 import ipaddress
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
 from ..errors import UnsafeDoor
+from ..lean_dataclass import dataclass
 
 TOKEN_CHARACTERS = 16
 """A token is at least this long; shorter ones can be guessed."""

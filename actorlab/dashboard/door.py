@@ -9,11 +9,12 @@ import os
 import socket
 import stat
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import psutil
 
 from ..errors import SpecError, StartError, UnsafeDoor
+from ..lean_dataclass import dataclass
 from .access import check_door, is_loopback
 
 WAITING = 64

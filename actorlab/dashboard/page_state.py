@@ -6,10 +6,10 @@ Pure; used by the sampler.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
+from ..lean_dataclass import dataclass
 from ..observe import Snapshot
 from ..telemetry import TreeRow
 

@@ -27,9 +27,9 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from ..errors import SharedMemoryError, UnsafeDirectory
+from ..lean_dataclass import dataclass
 from .handle import DATA, SETS, Handle
 from .lease import HOLDERS, is_held
 from .segment import unlink, unlock

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import re
 import weakref
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import SegmentCorrupt, SegmentGone
+from ..lean_dataclass import dataclass
 from .content import ARROW, decode, text_of
 from .lease import Key, map_sealed, note_holder
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from ..lean_dataclass import dataclass
 from .capabilities import has
 from .catalogue import Catalogue, Stored
 from .lease import HOLDERS, is_held

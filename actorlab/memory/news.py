@@ -11,8 +11,8 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from ..lean_dataclass import dataclass
 from .futex import sleep_on
 from .stream_layout import COMMITTED, unpack
 from .stream_part import Part, part_numbers

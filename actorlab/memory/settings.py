@@ -10,11 +10,12 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from math import isfinite
 from typing import Any, Literal, Self, get_args
 
 from ..errors import SpecError
+from ..lean_dataclass import dataclass
 from .capabilities import require
 
 PoolBackend = Literal["shm", "memfd", "file"]

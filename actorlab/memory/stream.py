@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import SegmentGone, SpecError
+from ..lean_dataclass import dataclass
 from .follower import Follower
 from .handle import DATA
 from .stream_layout import STREAMS

@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..lean_dataclass import dataclass
 from .catalogue import SUBSCRIBERS, Catalogue
 from .handle import Handle
 from .segment import unlink

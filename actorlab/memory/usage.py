@@ -6,7 +6,7 @@ so that sums can be held against what the machine says.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ..lean_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

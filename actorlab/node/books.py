@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..actor import LAST_KIND, OVERFLOWS
 from ..errors import SharedMemoryError
 from ..ids import MAX_INDEX, generation_of, index_of, pack
+from ..lean_dataclass import dataclass
 from ..transport import (
     CLASS_ID,
     DEAD_LETTERED,

@@ -12,10 +12,10 @@ import resource
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SpecError, StartError, UnsafeDirectory
+from ..lean_dataclass import dataclass
 from ..memory import Capability, has, missing, taken_away
 from .directory import base_directory, check_safe, node_directories
 from .sweep import Finding, sweep

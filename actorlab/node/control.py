@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from ..actor import (
@@ -28,6 +27,7 @@ from ..actor import (
 )
 from ..errors import StartError
 from ..ids import process_of
+from ..lean_dataclass import dataclass
 from ..message import Ignore, WorkerDied
 from ..transport import ROW_BYTES, SHEDDING, encode_exception
 from .inlet import OPEN_AGAIN_S

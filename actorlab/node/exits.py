@@ -16,9 +16,9 @@ import select
 import signal
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from ..lean_dataclass import dataclass
 from ..memory import has, is_frozen, stat_fields
 from .worker_process import WorkerProcess
 

@@ -14,8 +14,8 @@ low bits whether it was counted and by the block and its position whether it was
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from ..lean_dataclass import dataclass
 from ..transport import (
     DEAD_LETTERED,
     FAILED,

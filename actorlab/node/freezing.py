@@ -11,8 +11,9 @@ stays behind unseen is never more than that.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from ..lean_dataclass import dataclass
 
 Freeze = Literal["never", "start", "growth"]
 """`start`: what was imported, once, before the first actor; `growth`: actors too; `never`: Python's default."""

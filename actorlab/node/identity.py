@@ -14,11 +14,11 @@ import os
 import platform
 import signal
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import StartError
+from ..lean_dataclass import dataclass
 from ..memory import has, owner_of, start_time_of
 
 PROTOCOL_VERSION = 1

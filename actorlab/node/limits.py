@@ -6,10 +6,10 @@ actors allocate; pools, lanes and everything else in shared memory is not among 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ..errors import SpecError
+from ..lean_dataclass import dataclass
 
 OnSoft = Literal["warn", "shed", "recycle"]
 

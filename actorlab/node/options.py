@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import isfinite
 from typing import Literal, get_args
 
 from ..actor import DEFAULT_MAILBOX, Mailbox
 from ..errors import SpecError
 from ..ids import MAX_INDEX, MAX_WORKERS
+from ..lean_dataclass import dataclass
 from ..memory import PoolSettings, has, require
 from ..registry import BACKENDS, is_backend
 from ..transport import MAX_BLOCKS, MIN_BLOCKS, MIN_SLAB_BYTES

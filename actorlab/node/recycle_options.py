@@ -5,10 +5,10 @@ Pure; part of a node's options.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ..errors import SpecError
+from ..lean_dataclass import dataclass
 
 OnStuck = Literal["refuse", "restart"]
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from ..lean_dataclass import dataclass
 from ..supervision import ChildSpec, DynamicSupervisor, PartitionSupervisor, Spec
 
 

@@ -14,13 +14,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..actor import Kernel
 from ..errors import SharedMemoryError, WorkerStartError
 from ..ids import CONTROLLER_HOME
+from ..lean_dataclass import dataclass
 from ..message import WorkerDied
 from ..registry import MembershipReader, Names, open_reader
 from ..transport import GUEST, ROW_BYTES, Board, Outlet

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from ..errors import SpecError, WorkerStartError
+from ..lean_dataclass import dataclass
 from ..memory import require
 
 Cpus = Literal["any", "each"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import signal
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..lean_dataclass import dataclass
 from .directory import (
     TREE_LOCK,
     WORKERS,

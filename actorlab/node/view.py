@@ -10,12 +10,12 @@ import os
 import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from ..errors import StartError
 from ..ids import pack, process_of, show
+from ..lean_dataclass import dataclass
 from ..memory import has
 from ..registry import open_reader, split
 from ..telemetry import ActorRow, NodeRow, TreeRow, WorkerRow

@@ -9,9 +9,10 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ..ids import generation_of, home_of, process_of, show
+from ..lean_dataclass import dataclass
 from ..memory import PoolUsage
 from ..node import Identity
 from ..telemetry import TreeRow

@@ -7,11 +7,11 @@ exactly how many bytes wait in the mailbox of every actor, as far as they came f
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 
 from ..actor import CALL
+from ..lean_dataclass import dataclass
 from ..transport import (
     BLOCK_SHIFT,
     FREE,

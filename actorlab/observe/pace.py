@@ -7,7 +7,7 @@ become older instead.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ..lean_dataclass import dataclass
 
 
 @dataclass(slots=True)

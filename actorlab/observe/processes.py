@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from ..lean_dataclass import dataclass
 from ..memory import POOLS, has
 from ..node import WORKER_MARK, sentry_of
 from ..transport import PID, SLOTS

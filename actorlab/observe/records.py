@@ -8,9 +8,10 @@ yet measured. RSS is nowhere: it counts a shared page once for every process.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from ..lean_dataclass import dataclass
 from ..memory import PoolUsage
 from ..telemetry import TreeRow
 from ..transport import SlabUsage

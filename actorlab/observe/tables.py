@@ -9,11 +9,11 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 
 from ..ids import generation_of, index_of, pack
+from ..lean_dataclass import dataclass
 from ..memory import HEADER_BYTES
 from ..transport import (
     CLASS_ID,

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, cast
 
 from ..errors import ActorlabError, InvalidMetadata
 from ..ids import NOBODY
+from ..lean_dataclass import dataclass
 
 MAX_METADATA_BYTES = 4096
 

@@ -7,9 +7,8 @@ character, two different pairs never meet in one string.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..errors import InvalidName
+from ..lean_dataclass import dataclass
 
 MAX_NAME_BYTES = 200
 DEFAULT_NAMESPACE = "default"

@@ -15,9 +15,9 @@ Pure; made by plan.py, carried out by the supervisor, which answers with events 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from ..lean_dataclass import dataclass
 from ..message import ExitReason
 from .child_spec import Shutdown
 from .supervisor_spec import Spec

@@ -8,9 +8,9 @@ that a hundred children that wait for one database do not come back in the same 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from ..errors import SpecError
+from ..lean_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ refused is refused here, before anything runs. Fields and rules are OTP's: resta
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, Literal, get_args
 
 import pykka
 
 from ..actor import Mailbox, Placement, Snapshots, check_placement, effective, keeps_state
 from ..errors import InvalidMetadata, SpecError
+from ..lean_dataclass import dataclass
 from ..registry import pack_metadata
 
 Restart = Literal["permanent", "transient", "temporary"]

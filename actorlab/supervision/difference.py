@@ -9,9 +9,10 @@ starts matter, what comes behind the first difference in that order is started a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Literal
 
+from ..lean_dataclass import dataclass
 from .supervisor_spec import Spec, Supervisor
 
 Kind = Literal["start", "stop", "replace", "move", "keep", "refuse"]

@@ -8,9 +8,9 @@ value; it comes back in exactly one Reply or Refuse.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ..lean_dataclass import dataclass
 from ..message import SHUTDOWN, ExitReason
 from .supervisor_spec import Spec
 

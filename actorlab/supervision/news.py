@@ -5,10 +5,10 @@ Pure; used by the supervisor and the node.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ActorlabError, SpecError, StartError
+from ..lean_dataclass import dataclass
 from ..message import WorkerDied
 from .action import Refuse
 

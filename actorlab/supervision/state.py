@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import random as stdlib_random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from ..lean_dataclass import dataclass
 from ..message import ExitReason
 from .action import Action, Dropped, Exit, Halt, Launch, Refusal, Refuse, Reply, Retired, Start, Stop
 from .event import Command, StartChild

@@ -11,13 +11,14 @@ import dataclasses
 import itertools
 import zlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import pykka
 
 from ..actor import Beside, Placement
 from ..errors import SpecError
+from ..lean_dataclass import dataclass
 from .backoff import Backoff
 from .child_spec import (
     ChildSpec,

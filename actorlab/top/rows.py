@@ -8,9 +8,10 @@ measured. An actor's memory is an estimate: what one more of its class was measu
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from ..lean_dataclass import dataclass
 from ..observe import ActorAccount, ProcessAccount, Snapshot
 from ..telemetry import TreeRow
 

@@ -6,9 +6,9 @@ Pure; used by the screen and by the plain output. Text that comes from the node 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from ..console import clean, show_bytes, show_time
+from ..lean_dataclass import dataclass
 from ..observe import ActorAccount, ProcessAccount, Snapshot
 from .rows import Row, actor_memory, place_of
 

@@ -21,9 +21,9 @@ import os
 import struct
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Self
 
+from ..lean_dataclass import dataclass
 from ..memory import PAGE, Segment, encode_header
 
 MAGIC = b"alJournl"

@@ -24,10 +24,10 @@ processors both are unproven. `# crash:` lines are the places where the tests ki
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from itertools import compress
 from typing import Self
 
+from ..lean_dataclass import dataclass
 from ..memory import Segment
 from .lane_layout import (
     BLOCK_SHIFT,

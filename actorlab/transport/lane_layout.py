@@ -30,9 +30,9 @@ different cache lines. Position 0 is no position: a header that is being overwri
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from ..errors import SegmentCorrupt
+from ..lean_dataclass import dataclass
 from ..memory import HEADER_BYTES, PAGE, Segment, encode_header, round_up
 
 MAGIC = b"alLane"

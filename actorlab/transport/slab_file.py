@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import mmap
 import os
-from dataclasses import dataclass
 from typing import Self
 
+from ..lean_dataclass import dataclass
 from ..memory import HEADER_BYTES, PAGE, Segment, has, round_up
 from .slab_layout import (
     BYTES,

@@ -24,10 +24,10 @@ message wastes addresses and no memory. The budget bounds the pages of all slabs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 from ..errors import SegmentCorrupt
+from ..lean_dataclass import dataclass
 from ..memory import HEADER_BYTES, PAGE, Segment, decode_header, encode_header, round_up
 
 MAGIC = b"alSlabs"

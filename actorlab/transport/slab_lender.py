@@ -24,10 +24,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SegmentCorrupt
+from ..lean_dataclass import dataclass
 from ..memory import PAGE, round_up, unlink
 from .lane import LaneView
 from .outlet import lane_path

@@ -31,11 +31,11 @@ import re
 import stat
 import threading
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 from ..errors import SegmentCorrupt, SegmentGone, SharedMemoryError, SharedMemoryFull
+from ..lean_dataclass import dataclass
 from ..memory import FULL, allocate, no_room, unlink
 from . import wire
 from .slab_borrower import SlabBorrower

@@ -16,9 +16,9 @@ successor would find the slot and count them twice. A reader in between sees the
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Self
 
+from ..lean_dataclass import dataclass
 from ..memory import PAGE, Segment, encode_header
 
 MAGIC = b"alTally"

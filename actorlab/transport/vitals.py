@@ -26,11 +26,11 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
 from math import frexp
 from typing import Self
 
 from ..errors import SegmentCorrupt
+from ..lean_dataclass import dataclass
 from ..memory import PAGE, Segment, encode_header
 
 MAGIC = b"alVitals"

@@ -15,11 +15,11 @@ import time
 import types
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from ..errors import NotSendable
+from ..lean_dataclass import dataclass
 
 OUT_OF_BAND_BYTES = 32 * 1024
 """From this size on a buffer (a numpy array's, an Arrow column's) is not copied into the pickle but beside it."""
