@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .campaign import Campaign, Plan, Round
-from .measure import Sample, look, trend
+from .measure import Sample, grown, look, trend
 from .plot import draw
 
 ROOM = "96m"
@@ -47,7 +47,7 @@ def own_room() -> Iterator[Path | None]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a soak; return 0 if no promise was broken."""
+    """Run a soak; return 0 if no promise was broken and nothing grew that must not."""
     options = parser().parse_args(arguments)
     limit_s, limit = limits(options)
     report: Path = options.report
@@ -77,7 +77,10 @@ def main(arguments: list[str] | None = None) -> int:
                     break
     broken = sum(bool(outcome.violations) for outcome in rounds)
     print(f"{len(rounds)} rounds, {kills} kills, {broken} rounds with violations; report in {report}")
-    return 1 if broken else 0
+    too_much = grown(trend(samples), samples[-1].at_s, kills) if samples else []
+    for growth in too_much:
+        print(f"    grew: {growth}", flush=True)
+    return 1 if broken or too_much else 0
 
 
 def limits(options: argparse.Namespace) -> tuple[float, float]:
@@ -112,6 +115,7 @@ def write(
         outcomes.update(outcome.outcomes)
         blows.update(outcome.blows)
     broken = [(outcome.number, outcome.violations) for outcome in rounds if outcome.violations]
+    trends = trend(samples) if samples else {}
     summary = {
         "seconds": round(took_s, 1),
         "workers": options.workers,
@@ -126,7 +130,8 @@ def write(
         "shared_memory_filled": filled,
         "slowest_rest_s": round(max(outcome.recovered_s for outcome in rounds), 3),
         "rounds_with_violations": broken,
-        "trend": trend(samples) if samples else {},
+        "trend": trends,
+        "grew": grown(trends, took_s, sum(outcome.kills for outcome in rounds)),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}",
         "python": sys.version.split()[0],
         "commit": commit(),
@@ -137,9 +142,9 @@ def write(
         if name not in ("trend", "rounds_with_violations"):
             lines.append(f"- {name}: {value}")
     lines += ["", "| measure | after a tenth | at the end | growth an hour |", "|---|---|---|---|"]
+    for measure, row in trends.items():
+        lines.append(f"| {measure} | {row['first']:.1f} | {row['last']:.1f} | {row['per_hour']:+.2f} |")
     if samples:
-        for measure, row in trend(samples).items():
-            lines.append(f"| {measure} | {row['first']:.1f} | {row['last']:.1f} | {row['per_hour']:+.2f} |")
         title = f"{summary['kills']} kills, {summary['messages']} messages, {options.workers} workers, {took_s:.0f} s"
         (report / "plot.svg").write_text(draw(samples, title))
     lines += ["", *(f"- round {number}: {text}" for number, texts in broken for text in texts[:20])]

@@ -1,14 +1,14 @@
-"""What must not grow: memory, descriptors, shared-memory bytes, threads, sampled while a soak runs; and its slopes.
+"""What must not grow: memory, descriptors, bytes of shared memory, threads, sampled while a soak runs; and the verdict.
 
-Edge (reads /proc) but for `slope` and `trend`, which are pure. Memory is PSS, summed over the node's processes, so that
-what they share counts once.
+Edge (reads /proc) but for `slope`, `trend` and `grown`, which are pure. Memory is PSS, summed over the node's
+processes, so that what they share counts once; descriptors and threads are those of all of them.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ class Sample:
     pss_mib: float
     own_pss_mib: float
     descriptors: int
+    own_descriptors: int
     threads: int
     shared_mib: float
     shared_files: int
@@ -33,15 +34,13 @@ class Sample:
 def look(began: float, directory: Path, kills: int) -> Sample:
     """Sample this process (the controller), its descendants, and the node's directory."""
     me = psutil.Process()
-    pss, descriptors, threads, count, own = 0, 0, 0, 0, 0
+    pss, descriptors, threads, count, own, own_descriptors = 0, 0, 0, 0, 0, 0
     for process in (me, *me.children(recursive=True)):
         try:
-            used = process.memory_full_info().pss
-            pss += used
-            threads += process.num_threads()
-            count += 1
+            used, open_here, running = process.memory_full_info().pss, process.num_fds(), process.num_threads()
+            pss, descriptors, threads, count = pss + used, descriptors + open_here, threads + running, count + 1
             if process.pid == me.pid:
-                own, descriptors = used, process.num_fds()
+                own, own_descriptors = used, open_here
         except psutil.Error:
             pass  # just killed
     files, used_bytes = 0, 0
@@ -53,7 +52,8 @@ def look(began: float, directory: Path, kills: int) -> Sample:
             except OSError:
                 pass
     at_s, mib = time.monotonic() - began, 2**20
-    return Sample(at_s, pss / mib, own / mib, descriptors, threads, used_bytes / mib, files, count, kills)
+    memory, shared_mib = (pss / mib, own / mib), used_bytes / mib
+    return Sample(at_s, *memory, descriptors, own_descriptors, threads, shared_mib, files, count, kills)
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
@@ -71,7 +71,15 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
     return slopes[middle] if len(slopes) % 2 else (slopes[middle - 1] + slopes[middle]) / 2
 
 
-MEASURES = ("pss_mib", "own_pss_mib", "descriptors", "threads", "shared_mib", "shared_files")
+LIMITS = {
+    "pss_mib": 8.0, "own_pss_mib": 8.0, "descriptors": 1.0, "own_descriptors": 1.0, "threads": 1.0, "shared_mib": 1.0,
+    "shared_files": 1.0,
+}  # fmt: skip
+"""How much each may grow in an hour with a kill a second: memory by what the books of 3,600 deaths take, all else by
+less than one, which is not at all."""
+
+LONG_ENOUGH_S = 600.0
+"""A slope over less time is that of chance."""
 
 
 def trend(samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
@@ -84,7 +92,7 @@ def trend(samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
     if len(rows) > 400:
         rows = rows[:: len(rows) // 400 + 1]
     tenth = max(1, len(rows) // 10)
-    for measure in MEASURES:
+    for measure in LIMITS:
         values = [float(row[measure]) for row in rows]
         points = [(float(row["at_s"]), float(row[measure])) for row in rows[tenth:]]
         found[measure] = {
@@ -92,4 +100,25 @@ def trend(samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
             "last": sorted(values[-tenth:])[tenth // 2],
             "per_hour": slope(points) * 3600,
         }
+    return found
+
+
+def grown(trends: Mapping[str, Mapping[str, float]], took_s: float, kills: int) -> list[str]:
+    """Return what grew by more than it may, in words; nothing of a soak that was too short to tell.
+
+    Where more died than one a second, memory may have grown by as much more.
+
+    >>> grown({"threads": {"first": 40, "last": 44, "per_hour": 4.0}}, 3600, 3600)
+    ['threads: 40 after a tenth, 44 at the end, +4.00 an hour where 1.00 is the limit']
+    >>> grown({"threads": {"first": 40, "last": 44, "per_hour": 4.0}}, 60, 60)
+    []
+    """
+    if took_s < LONG_ENOUGH_S:
+        return []
+    found = []
+    for measure, row in trends.items():
+        limit = LIMITS[measure] * (max(1.0, kills / took_s) if "pss" in measure else 1.0)
+        if row["per_hour"] > limit:
+            ends = f"{row['first']:g} after a tenth, {row['last']:g} at the end"
+            found.append(f"{measure}: {ends}, {row['per_hour']:+.2f} an hour where {limit:.2f} is the limit")
     return found

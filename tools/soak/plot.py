@@ -16,7 +16,8 @@ FONT = 'font-family="sans-serif" font-size="12"'
 CURVES = {
     "pss_mib": "memory of all processes, PSS (MiB)",
     "own_pss_mib": "memory of the controller's process, PSS (MiB)",
-    "descriptors": "descriptors of the controller's process",
+    "descriptors": "descriptors of all processes",
+    "own_descriptors": "descriptors of the controller's process",
     "threads": "threads of all processes",
     "shared_mib": "shared memory (MiB)",
     "shared_files": "files in shared memory",
