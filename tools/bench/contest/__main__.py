@@ -1,8 +1,7 @@
 """The contest's command: `python -m tools.bench.contest [works] [--install] [--runs 3] [--json FILE] [--page FILE]`.
 
-Edge (the terminal, files). Each run starts every player anew, one after the other, and each does all works it can. The
-first run goes along the curves too, as far as each player can; with `--growth` every run does. The exit status is 1
-when actorlab could not do one.
+Edge (the terminal, files). Each run starts every player anew, one after the other, and each does all works it can, and
+goes along all curves as far as it can. The exit status is 1 when actorlab could not do one.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3, help="runs of each player (3)")
     parser.add_argument("--only", metavar="NAMES", help="only these players, by commas; actorlab is always one")
     parser.add_argument("--json", metavar="FILE", help="keep every figure in FILE")
-    parser.add_argument("--page", metavar="FILE", help="write the table and its plots to FILE (docs/benchmarks.md)")
+    parser.add_argument("--page", metavar="FILE", help="write FILE (docs/benchmarks.md), its plots and figures beside")
     options = parser.parse_args()
     asked = set(options.works) | (set(names[1]) if options.growth else set()) or {*names[0], *names[1]}
     if unknown := asked - {*names[0], *names[1]}:
@@ -47,14 +46,16 @@ def main() -> int:
     print(*(f"{key:<8}{value}" for key, value in where.items()), sep="\n", end="\n\n", flush=True)
     standing, growth = Standing(), Growth()
     for run in range(options.runs):
-        for player in players if run == 0 or options.growth else (p for p in players if p not in GROWING):
+        for player in players:
             _play(player, asked, standing, growth, f"run {run + 1}")
     print(table(standing), text(growth), sep="\n")
-    if options.json:
-        kept = {"machine": where, "figures": standing.as_json(), "growth": growth.as_json()}
-        Path(options.json).write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    kept = json.dumps(
+        {"machine": where, "figures": standing.as_json(), "growth": growth.as_json()}, indent=1, ensure_ascii=False
+    )
     if options.page:
         page(standing, growth, where, Path(options.page))
+    for file in filter(None, (options.json, options.page and Path(options.page).with_suffix("") / "figures.json")):
+        Path(file).write_text(kept + "\n", "utf-8")
     done = {work for work in names[0] if standing.median(OURS, work) is not None}
     done |= {curve for curve in names[1] if max(growth.line(curve, OURS), default=0) == GROWING[0].amounts[curve]}
     return 1 if asked - done else 0

@@ -16,17 +16,22 @@ from .standing import OURS
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 300, 70, 130, 12, 40
 COLOURS = {
     OURS: "#3b82f6", "Ray": "#ef4444", "xoscar": "#f59e0b", "BEAM": "#a855f7", "Pykka": "#10b981",
-    "multiprocessing": "#94a3b8",
+    "multiprocessing": "#94a3b8", "Thespian": "#ec4899", "Dask actors": "#84cc16",
 }  # fmt: skip
 
-HEAD = """How a call, a stream of messages and a look-up change as things grow; both axes of each plot are logarithmic.
+HEAD = """How each thing changes as there is more of it; both axes of each plot are logarithmic. Medians over the runs.
 All is done from the user's process, going round all actors, each of which has had a message before; only
 messages over the number of workers go from each worker to an actor of the next, all at once. Two workers where
-nothing else is said, one for sizes and names. Messages are 100 bytes, or as many as the axis says. Ray and
-`multiprocessing` have a process for every actor, Pykka is threads of the same process, BEAM asks from one
-virtual machine and answers in another; its names are those of one machine. `multiprocessing` looks names up in
-a manager's dictionary. Of many workers, each sleeps by the time it is asked again. Who ends early was not taken
-further: it would take minutes, or more memory than there is."""
+nothing else is said, one for sizes and names. Messages are 100 bytes, or as many as the axis says. Of 100 calls the
+slowest is the 99th percentile. Starts, memory and restarts are those of a fresh interpreter each, the framework's
+imports included, and an actor counts as started when it has answered.
+
+Ray, Thespian and `multiprocessing` have a process for every actor (so a restart is that of so many processes, and the
+workers are the actors), Pykka is threads of the same process, BEAM asks from one virtual machine and answers in
+another; its names are those of one machine. `multiprocessing` looks names up in a manager's dictionary. Of many
+workers, each sleeps by the time it is asked again. Who ends early was not taken further: it would take minutes, or
+more memory than there is; Ray's names are its actors, Dask and Thespian have no names, BEAM no supervisor outside of
+the virtual machine that dies, and a Dask actor is lost with its worker."""
 
 
 def text(growth: Growth) -> str:

@@ -15,7 +15,7 @@ from ..report import figure
 from . import curves
 from .growth import CURVES, Growth
 from .standing import OURS, Standing
-from .works import SAVINA_WORKS, WORKS, Work
+from .works import PLAYERS, SAVINA_WORKS, WORKS, Work
 
 WIDTH, BAR, GAP, LEFT = 720, 18, 8, 150
 
@@ -54,14 +54,20 @@ def page(standing: Standing, growth: Growth, machine: Mapping[str, str], file: P
             ratio = "" if player == OURS else f"{figure(standing.ratio(player, work))} × as good"
             cells = (figure(standing.median(player, work.name)), figure(standing.tail(player, work.name)), ratio)
             text.append(f"| {player} | {' | '.join(cells)} | {standing.note(player, work.name)} |")
-        text.append("")
-    text += ahead(standing)
+        text += ["", *absences(work.name), ""]
+    text += ahead(standing, growth)
     for curve in CURVES:
         if growth.players(curve.name):
             (plots / f"{curve.name}.svg").write_text(curves.plot(growth, curve), "utf-8")
     if growth.points:
         text += curves.section(growth, plots.name)
     file.write_text("\n".join(text).rstrip() + "\n", "utf-8")
+
+
+def absences(work: str) -> list[str]:
+    """Return who does not do a work, and why, as one line; nothing where all do it."""
+    said = [f"{player.name}: {player.cannot[work]}" for player in PLAYERS if work in player.cannot]
+    return ["Not here: " + "; ".join(said) + "."] if said else []
 
 
 _HEAD = """# Beside the peers
@@ -76,9 +82,9 @@ keeps every figure with the machine and the commit.
 
 Ray and Thespian have a process for every actor; Pykka has threads and no other process; `multiprocessing` is a bare
 pipe, queue or process with no actor behind it. BEAM is the distribution's Erlang, two virtual machines that talk over
-loopback where a work is between processes; where no Erlang is installed it does not play. A player that is not in a
-table cannot do that work. For what is said of memory each player is started anew; what lies in shared memory counts
-once, whether somebody has mapped it or not.
+loopback where a work is between processes; where no Erlang is installed it does not play. Who is not in a table, and
+why, is said at its end. For what is said of memory each player is started anew; what lies in shared memory counts once,
+whether somebody has mapped it or not. Every figure of every run is in `benchmarks/figures.json`.
 """
 
 _BEAM = """BEAM runs compiled code on a scheduler made for nothing else: within one machine a call, a flood of messages,
@@ -87,14 +93,19 @@ that died in microseconds. Between two machines it writes to a socket where acto
 what actorlab maps."""
 
 
-def ahead(standing: Standing) -> list[str]:
+def ahead(standing: Standing, growth: Growth) -> list[str]:
     """Return the section that says who is ahead of actorlab, and at what; nothing where nobody is."""
-    found = standing.ahead()
-    if not found:
+    found, grown = standing.ahead(), growth.ahead()
+    rows = []
+    for player in dict.fromkeys((*found, *grown)):
+        works = found.get(player, ())
+        rows += [f"| {player} | {work.title} | {figure(standing.ratio(player, work))} × |" for work in works]
+        for curve, worse in grown.get(player, ()):
+            where = ", ".join(f"{figure(ratio)} × at {x:,}" for x, ratio in worse.items())
+            rows.append(f"| {player} | {curve.title} | {where} |")
+    if not rows:
         return []
-    text = ["## Where somebody is ahead", "", "| | at | of theirs, actorlab has |", "|---|---|---|"]
-    for player, works in found.items():
-        text += [f"| {player} | {work.title} | {figure(standing.ratio(player, work))} × |" for work in works]
+    text = ["## Where somebody is ahead", "", "| | at | of theirs, actorlab has |", "|---|---|---|", *rows]
     return [*text, "", *([_BEAM, ""] if "BEAM" in found else [])]
 
 

@@ -7,7 +7,7 @@ rate.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,12 @@ class Player:
     arguments: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     """What must be installed on the machine for it to play; where one is not, it is not in the tables."""
+    cannot: Mapping[str, str] = field(default_factory=dict)
+    """Why it does not do the works that it does not do."""
 
+
+_CLIENT = "an actor is asked from the client, through the scheduler"
+_PROCESS_EACH = "a process each"
 
 PLAYERS = (
     Player(
@@ -72,6 +77,7 @@ PLAYERS = (
             "context": 4, "restart": 3, "base": 1,
         },
         ("ray>=2.40",),
+        cannot={"call_local": _PROCESS_EACH, "tell_local": _PROCESS_EACH},
     ),
     Player(
         "xoscar",
@@ -87,12 +93,19 @@ PLAYERS = (
         "dask_player.py",
         {"call": 500, "tell": 2000, "array": 50, "fan": 10, "spawn": 200, "idle": 200, "context": 4, "base": 1},
         ("distributed>=2024.1", "dask>=2024.1"),
+        cannot={
+            "call_local": _CLIENT, "tell_local": _CLIENT, "restart": "an actor is lost with its worker",
+        },
     ),
     Player(
         "Thespian",
         "thespian_player.py",
         {"call": 500, "tell": 2000, "array": 30, "spawn": 10, "base": 1},
         ("thespian>=4",),
+        cannot={
+            "call_local": _PROCESS_EACH, "tell_local": _PROCESS_EACH, "restart": "nobody restarts an actor",
+            "fan": "who is outside asks one at a time", "context": "a message of 200 MB does not arrive in two minutes",
+        },
     ),
     Player(
         "BEAM",
@@ -109,11 +122,16 @@ PLAYERS = (
         "pykka_player.py",
         {"call_local": 3000, "tell_local": 100000, "fan": 50, "spawn": 2000, "idle": 1000, "base": 1},
         ("pykka>=4.4",),
+        cannot=dict.fromkeys(("call", "tell", "array", "context", "restart"), "threads of one process"),
     ),
     Player(
         "multiprocessing",
         "processes.py",
         {"call": 3000, "tell": 100000, "array": 300, "spawn": 4, "restart": 5, "base": 1},
+        cannot={
+            "call_local": _PROCESS_EACH, "tell_local": _PROCESS_EACH, "fan": "there are no 100 actors to ask",
+            "context": "shared memory is laid out by hand there",
+        },
     ),
 )
 

@@ -167,6 +167,11 @@ work(ask_each, [N, Size], _) ->
         One ! {size, self(), Ref, Message},
         receive {Ref, _} -> now_ns() - T end
     end || One <- some(Crowd, number(N))];
+work(ask_all, [Size], _) ->
+    {Crowd, Message, Started} = {tuple_to_list(persistent_term:get(crowd)), binary:copy(<<0>>, number(Size)), now_ns()},
+    Refs = [begin Ref = make_ref(), One ! {size, self(), Ref, Message}, Ref end || One <- Crowd],
+    [receive {Ref, _} -> ok end || Ref <- Refs],
+    [now_ns() - Started];
 work(tell_each, [N, Size], Node) ->
     {Crowd, Message} = {persistent_term:get(crowd), binary:copy(<<0>>, number(Size))},
     {Whom, Before, Started} = {some(Crowd, number(N)), ask_for({crowd, Node}, taken), now_ns()},

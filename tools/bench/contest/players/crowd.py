@@ -5,6 +5,7 @@ Imported by the processes of every framework, so it imports none.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 _taken = [0]
@@ -18,6 +19,9 @@ class Member:
 
     def take(self, message: Any) -> None:
         _taken[0] += 1
+
+    def pid(self) -> int:
+        return os.getpid()
 
     def taken(self) -> int:
         """Return how many messages all of this process have taken."""

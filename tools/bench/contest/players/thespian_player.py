@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import playing
+import psutil
 
 STARTED = time.perf_counter()
 
@@ -25,6 +26,9 @@ class Echo(Actor):
                 self.send(sender, message[1])
             elif kind == "count":
                 self.send(sender, self.n)
+            elif kind == "keep":
+                self.kept = message[1]
+                self.send(sender, playing.read(self.kept))
             elif kind == "pid":
                 self.send(sender, os.getpid())
             elif kind == "tell":
@@ -42,7 +46,8 @@ def main() -> None:
         pids = [system.ask(one, ("pid",), 10) for one in (echo, driver)]
         playing.say("start", time.perf_counter() - STARTED)
         if "base" in works:
-            playing.say("base", playing.memory("pss", *pids) / 1e6)
+            admin = psutil.Process(pids[0]).ppid()  # who made them: a daemon, and no child of ours
+            playing.say("base", playing.memory("pss", admin, *pids) / 1e6)
         if n := works.get("call"):
             ask = playing.timed(lambda: system.ask(echo, ("echo", playing.MESSAGE), 10), n)
             playing.say_latency("call", ask, note="from outside the system")
@@ -57,6 +62,14 @@ def main() -> None:
                 system.tell(echo, ("take", data))
             playing.until(lambda: system.ask(echo, ("count",), 30) >= before + n, 60)
             playing.say("array", n * playing.ARRAY_BYTES / (time.perf_counter() - started) / 1e9, n=n)
+        if n := works.get("context"):
+            readers = [system.createActor(Echo) for _ in range(n)]
+            pids = [system.ask(reader, ("pid",), 30) for reader in readers]
+            added, table = playing.Added(psutil.Process(pids[0]).ppid(), *pids), playing.context()
+            for reader in readers:
+                system.ask(reader, ("keep", table), 120)
+            del table
+            playing.say("context", added.bytes() / 1e6, n=n, note=added.said())
         if n := works.get("spawn"):
             started = time.perf_counter()
             made = [system.createActor(Echo) for _ in range(n)]
@@ -64,8 +77,6 @@ def main() -> None:
                 system.ask(one, ("count",), 30)
             playing.say("spawn", n / (time.perf_counter() - started), n=n)
             pids = [system.ask(one, ("pid",), 30) for one in made]
-            import psutil
-
             uss = sum(psutil.Process(pid).memory_full_info().uss for pid in pids)
             playing.say("idle", uss / n, n=n)
             for one in made:

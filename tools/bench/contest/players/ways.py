@@ -1,14 +1,13 @@
-"""What `growing.py` has each framework do, in batches: ask, tell, look up names.
+"""What `growing.py` has each framework do, in batches: ask, tell, look up names; start, weigh, be killed.
 
-A class each; what it cannot do it does not have. A framework is imported only when it is made.
+A class each; what it cannot do it does not have. A framework, and what it needs, is imported only when it is made, for
+that is part of its start.
 """
 
 from __future__ import annotations
 
-import asyncio
-import multiprocessing
 import os
-import tempfile
+import signal
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,12 +25,20 @@ class Way:
         self.workers, self.named = workers, 0
         self.refs: list[Any] = []
 
+    @classmethod
+    def prepare(cls) -> None:
+        """Do what need not be done at each start."""
+
     def grow(self, n: int) -> None:
         """Have `n` actors in all."""
         raise NotImplementedError
 
     def ask(self, message: bytes, whom: Sequence[Any]) -> list[int]:
         """Ask each in turn; return what each took, in ns."""
+        raise NotImplementedError
+
+    def fan(self, message: bytes) -> float:
+        """Ask all at once; return the seconds until all have answered."""
         raise NotImplementedError
 
     def send(self, message: bytes, whom: Sequence[Any]) -> None:
@@ -68,8 +75,22 @@ class Way:
         """Look up each in turn; return what each took, in ns."""
         raise NotImplementedError
 
+    def bring_back(self, n: int) -> float:
+        """Have `n` actors, SIGKILL the process they are in; return the seconds until all answer again."""
+        raise NotImplementedError
+
+    def memory(self) -> float:
+        """Return the PSS of everything, in bytes."""
+        return playing.memory("pss")
+
     def end(self) -> None:
         """Leave nothing behind."""
+
+
+def timed(work: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
 
 
 def each(operation: Callable[[Any], Any], items: Sequence[Any]) -> list[int]:
@@ -92,7 +113,7 @@ class Ours(Way):
                     take(message)
 
         super().__init__(workers)
-        self.cls, self.node = Grown, al.Node(workers=workers)
+        self.al, self.cls, self.node = al, Grown, al.Node(workers=workers)
         self.there = [self.node.spawn(Grown, placement=i + 1) for i in range(workers)]
         self.pouring = [self.node.spawn(Grown, placement=i + 1) for i in range(workers)]
 
@@ -102,9 +123,36 @@ class Ours(Way):
     def ask(self, message: bytes, whom: Sequence[Any]) -> list[int]:
         return each(lambda ref: ref.call.size(message), whom)
 
+    def fan(self, message: bytes) -> float:
+        return timed(lambda: self.al.gather(*(ref.request.size(message) for ref in self.refs)).get(timeout=WAIT_S))
+
     def send(self, message: bytes, whom: Sequence[Any]) -> None:
         for ref in whom:
             ref.cast.take(message)
+
+    def bring_back(self, n: int) -> float:
+        al, jobs = self.al, self.node.start(self.al.DynamicSupervisor(name="jobs", max_restarts=100))
+        child = al.child(self.cls, placement=2)
+        for first in range(0, n, 1000):
+            jobs.within(WAIT_S).call.start_children([child] * min(1000, n - first))
+        refs = [one.ref for one in jobs.within(WAIT_S).call.which_children()]
+
+        def kill() -> None:
+            os.kill(pid, signal.SIGKILL)
+            left = refs
+            while left:  # who died, was asked for nothing
+                asked = [(ref, ref.request.pid()) for ref in left]
+                left = [ref for ref, answer in asked if self._failed(answer)]
+
+        pid = refs[0].call.pid()
+        return timed(kill)
+
+    def _failed(self, answer: Any) -> bool:
+        try:
+            answer.get(timeout=WAIT_S)
+        except self.al.CallError:
+            return True
+        return False
 
     def pour(self, message: bytes, n: int) -> None:
         if self.workers == 1:
@@ -145,6 +193,7 @@ class Ray(Way):
         super().__init__(workers)
         ray.init(num_cpus=200, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
         self.ray, self.cls = ray, ray.remote(num_cpus=0)(Grown)
+        self.lasting = self.cls.options(max_restarts=-1, max_task_retries=-1)
 
     def grow(self, n: int) -> None:
         self.refs += [self.cls.remote() for _ in range(n - len(self.refs))]
@@ -152,6 +201,21 @@ class Ray(Way):
 
     def ask(self, message: bytes, whom: Sequence[Any]) -> list[int]:
         return each(lambda ref: self.ray.get(ref.size.remote(message)), whom)
+
+    def fan(self, message: bytes) -> float:
+        return timed(lambda: self.ray.get([ref.size.remote(message) for ref in self.refs]))
+
+    def bring_back(self, n: int) -> float:
+        def kill() -> None:
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+            back: list[int] = pids
+            while set(back) & set(pids):
+                back = self.ray.get([ref.pid.remote() for ref in refs])
+
+        refs = [self.lasting.remote() for _ in range(n)]
+        pids = self.ray.get([ref.pid.remote() for ref in refs])
+        return timed(kill)
 
     def send(self, message: bytes, whom: Sequence[Any]) -> None:
         for ref in whom:
@@ -184,15 +248,16 @@ class Xoscar(Way):
     """Its main process asks; every other process of the pool is a worker."""
 
     def __init__(self, workers: int) -> None:
+        import asyncio
+
         import xoscar as xo
         from xoscar.backends.allocate_strategy import ProcessIndex
 
         super().__init__(workers)
-        self.xo, self.place, self.loop = xo, ProcessIndex, asyncio.new_event_loop()
+        self.xo, self.place, self.asyncio, self.loop = xo, ProcessIndex, asyncio, asyncio.new_event_loop()
         self.address = f"127.0.0.1:{12700 + workers}"
-        self.pool = self._do(
-            xo.create_actor_pool(self.address, n_process=workers, subprocess_start_method="spawn")
-        )
+        how = {"auto_recover": "actor", "subprocess_start_method": "spawn"}
+        self.pool = self._do(xo.create_actor_pool(self.address, n_process=workers, **how))
         self._do(self.pool.start())
         self.there = [self._do(self._create(i)) for i in range(workers)]
 
@@ -223,6 +288,33 @@ class Xoscar(Way):
 
         return self._do(ask())
 
+    def fan(self, message: bytes) -> float:
+        async def ask() -> None:
+            await self.asyncio.gather(*(ref.size(message) for ref in self.refs))
+
+        return timed(lambda: self._do(ask()))
+
+    def bring_back(self, n: int) -> float:
+        async def create() -> list[Any]:
+            return [await self._create(1) for _ in range(n)]
+
+        async def until_all_answer() -> None:
+            left = refs
+            while left:
+                asked = (self.asyncio.wait_for(ref.pid(), 10) for ref in left)
+                answers = await self.asyncio.gather(*asked, return_exceptions=True)
+                said = zip(left, answers, strict=True)
+                left = [ref for ref, answer in said if answer == pid or not isinstance(answer, int)]
+                await self.asyncio.sleep(0.002)
+
+        def kill() -> None:
+            os.kill(pid, signal.SIGKILL)
+            self._do(until_all_answer())
+
+        refs = self._do(create())
+        pid = self._do(refs[0].pid())
+        return timed(kill)
+
     def send(self, message: bytes, whom: Sequence[Any]) -> None:
         async def send() -> None:
             for ref in whom:
@@ -234,7 +326,7 @@ class Xoscar(Way):
         async def pour() -> None:
             others = self.there[1:] + self.there[:1]
             pairs = zip(self.there, others, strict=True)
-            await asyncio.gather(*(one.pour(other, message, n) for one, other in pairs))
+            await self.asyncio.gather(*(one.pour(other, message, n) for one, other in pairs))
 
         if self.workers == 1:
             self.send(message, self.there * n)
@@ -293,6 +385,10 @@ class Pykka(Way):
     def ask(self, message: bytes, whom: Sequence[Any]) -> list[int]:
         return each(lambda ref: ref.ask(("size", message)), whom)
 
+    def fan(self, message: bytes) -> float:
+        asked = (ref.ask(("size", message), block=False) for ref in self.refs)
+        return timed(lambda: self.pykka.get_all(list(asked), timeout=WAIT_S))
+
     def send(self, message: bytes, whom: Sequence[Any]) -> None:
         for ref in whom:
             ref.tell(("take", message))
@@ -315,16 +411,32 @@ class Processes(Way):
     """Bare: a process and a pipe for each that is asked; a dictionary in a manager's process for names."""
 
     def __init__(self, workers: int) -> None:
+        import multiprocessing
+
         super().__init__(workers)
         self.context, self.manager = multiprocessing.get_context("spawn"), None
 
     def grow(self, n: int) -> None:
-        for _ in range(n - len(self.refs)):
-            ours, theirs = self.context.Pipe()
-            self.context.Process(target=crowd.serve, args=(theirs,), daemon=True).start()
-            theirs.close()
-            self.refs.append(ours)
+        self.refs += [self._start()[1] for _ in range(n - len(self.refs))]
         self.taken()
+
+    def _start(self) -> tuple[Any, Any]:
+        ours, theirs = self.context.Pipe()
+        process = self.context.Process(target=crowd.serve, args=(theirs,), daemon=True)
+        process.start()
+        theirs.close()
+        return process, ours
+
+    def bring_back(self, n: int) -> float:
+        def kill() -> None:
+            for process, _ in started:
+                process.kill()
+            for process, _ in started:
+                process.join()
+            self.grow(n)
+
+        started = [self._start() for _ in range(n)]
+        return timed(kill)
 
     def ask(self, message: bytes, whom: Sequence[Any]) -> list[int]:
         def ask(end: Any) -> None:
@@ -332,6 +444,15 @@ class Processes(Way):
             end.recv()
 
         return each(ask, whom)
+
+    def fan(self, message: bytes) -> float:
+        def ask() -> None:
+            for end in self.refs:
+                end.send(("size", message))
+            for end in self.refs:
+                end.recv()
+
+        return timed(ask)
 
     def send(self, message: bytes, whom: Sequence[Any]) -> None:
         for end in whom:
@@ -362,12 +483,22 @@ class Processes(Way):
 class Beam(Way):
     """Two virtual machines: the processes are in one, the other asks."""
 
+    folder: Any = None
+
+    @classmethod
+    def prepare(cls) -> None:
+        import tempfile
+
+        from beam_player import compiled
+
+        cls.folder = tempfile.TemporaryDirectory()
+        compiled(cls.folder.name)
+
     def __init__(self, workers: int) -> None:
-        from beam_player import Pair, compiled
+        from beam_player import Pair
 
         super().__init__(workers)
-        self.folder = tempfile.TemporaryDirectory()
-        self.pair = Pair(compiled(self.folder.name))
+        self.pair = Pair(self.folder.name)
 
     def grow(self, n: int) -> None:
         self.pair.drives.does("grow", n)
@@ -375,6 +506,12 @@ class Beam(Way):
 
     def ask(self, message: bytes, whom: Sequence[Any]) -> list[int]:
         return self.pair.drives.does("ask_each", len(whom), len(message))
+
+    def fan(self, message: bytes) -> float:
+        return self.pair.drives.does("ask_all", len(message))[0] / 1e9
+
+    def memory(self) -> float:
+        return self.pair.memory("pss")
 
     def tell(self, message: bytes, whom: Sequence[Any]) -> float:
         return self.pair.drives.does("tell_each", len(whom), len(message))[0] / 1e9
@@ -388,9 +525,3 @@ class Beam(Way):
 
     def end(self) -> None:
         self.pair.end()
-        self.folder.cleanup()
-
-
-WAYS: dict[str, type[Way]] = {
-    "actorlab": Ours, "ray": Ray, "xoscar": Xoscar, "pykka": Pykka, "multiprocessing": Processes, "beam": Beam,
-}  # fmt: skip

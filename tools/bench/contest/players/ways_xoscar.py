@@ -20,6 +20,9 @@ class Grown(xo.Actor):
     def take(self, message: Any) -> None:
         self._member.take(message)
 
+    def pid(self) -> int:
+        return self._member.pid()
+
     def taken(self) -> int:
         return self._member.taken()
 
