@@ -104,7 +104,7 @@ PLAYERS = (
         ("thespian>=4",),
         cannot={
             "call_local": _PROCESS_EACH, "tell_local": _PROCESS_EACH, "restart": "nobody restarts an actor",
-            "fan": "who is outside asks one at a time", "context": "a message of 200 MB does not arrive in two minutes",
+            "fan": "who is outside asks one at a time", "context": "to hand 200 MB to one actor takes a minute",
         },
     ),
     Player(

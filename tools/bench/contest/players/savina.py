@@ -217,13 +217,15 @@ async def chameneos(spawn: Spawn, n: int) -> Any:
 class Big(Part):
     def __init__(self, sink: Any, n: int, seed: int) -> None:
         self.sink, self.left, self.chance, self.others = sink, n, random.Random(seed), []
+        self.answered = 0
 
     def on(self, message: Any) -> None:
         if isinstance(message, list):
             self.others = message
         elif message == "pong" or message == "start":
+            self.answered += message == "pong"
             if not self.left:
-                self.send(self.sink, 1)
+                self.send(self.sink, self.answered)
                 return
             self.left -= 1
             self.send(self.chance.choice(self.others), self.me)
@@ -235,7 +237,8 @@ async def big(spawn: Spawn, n: int) -> Any:
     sink = await spawn(Gather, 50)
     members = [await spawn(Big, sink, n // 50, seed) for seed in range(50)]
     known = [(member, members) for member in members]
-    return [*known, *((member, "start") for member in members)], lambda result: result == 50, n // 50 * 50 * 2
+    pings = n // 50 * 50
+    return [*known, *((member, "start") for member in members)], lambda result: result == pings, 2 * pings
 
 
 # -- bounded buffer: producers and consumers around a manager ------------------------------------------------------
@@ -307,7 +310,7 @@ async def boundedbuffer(spawn: Spawn, n: int) -> Any:
 
 class Arbiter(Part):
     def __init__(self, seats: int) -> None:
-        self.forks, self.leaving, self.seats = [False] * seats, seats, seats
+        self.forks, self.leaving, self.seats, self.meals = [False] * seats, seats, seats, 0
 
     def on(self, message: Any) -> None:
         kind, who, seat = message
@@ -317,6 +320,7 @@ class Arbiter(Part):
                 self.send(who, "denied")
             else:
                 self.forks[left] = self.forks[right] = True
+                self.meals += 1
                 self.send(who, "eat")
         elif kind == "done":
             assert self.forks[left] and self.forks[right]
@@ -324,7 +328,7 @@ class Arbiter(Part):
         else:
             self.leaving -= 1
             if not self.leaving:
-                self.done(not any(self.forks))
+                self.done(-1 if any(self.forks) else self.meals)
 
 
 class Philosopher(Part):
@@ -341,7 +345,8 @@ class Philosopher(Part):
 async def philosophers(spawn: Spawn, n: int) -> Any:
     arbiter = await spawn(Arbiter, 20)
     seated = [await spawn(Philosopher, arbiter, seat, n // 20) for seat in range(20)]
-    return [(one, "start") for one in seated], lambda result: result is True, n // 20 * 20 * 3
+    meals = n // 20 * 20
+    return [(one, "start") for one in seated], lambda result: result == meals, 3 * meals
 
 
 # -- sleeping barber -----------------------------------------------------------------------------------------------
