@@ -172,7 +172,10 @@ class LaneWriter(LaneEnd):
         (`take_want`). So either we see the room, or it sees the mark. It clears the mark: ask again each time.
         """
         with self._lock:
+            # crash: want.mark
             self.buf[WANT] = 1
+        # Killed here: the receiver clears it and rings a bell that nobody waits for.
+        # crash: want.marked
         with self._lock:  # acquired anew: the fence
             free, self._free = self._free, _BUSY
             try:
@@ -218,7 +221,7 @@ class LaneWriter(LaneEnd):
         """Unmap. What was sent stays for the receiver. Idempotent."""
         if self.segment.mmap.closed:
             return
-        self.words[SENT_BYTES] = self._sent_bytes
+        self._count_bytes()
         super().close()
 
     def _statuses(self) -> bytes:
@@ -233,11 +236,11 @@ class LaneWriter(LaneEnd):
         if self._free is _BUSY:
             return _BUSY
         self._free = _BUSY  # before the look: who interrupts it, and sends, would take what we have seen free
-        self.words[SENT_BYTES] = self._sent_bytes
+        self._count_bytes()
         statuses = self._reclaim()
         first = statuses.find(FREE, 0, self._common)
         if first < 0:
-            self.words[WAITS] += 1
+            self._count_wait()
             self._free = []
             return _BUSY
         window = statuses[first : min(first + _REFILL, self._common)]
@@ -249,8 +252,20 @@ class LaneWriter(LaneEnd):
         """Return the first of `span` free blocks in a row between `first` and `end`, or -1. `_free` is _BUSY."""
         block = self._reclaim().find(bytes(span), first, end)
         if block < 0:
-            self.words[WAITS] += 1
+            self._count_wait()
         return block
+
+    def _count_bytes(self) -> None:
+        """Say how much was sent. Killed before it: the next sender goes on counting from what was said last."""
+        # crash: bytes.count
+        self.words[SENT_BYTES] = self._sent_bytes
+        # crash: bytes.counted
+
+    def _count_wait(self) -> None:
+        """Count that there was no room; only statistics read it, so a killed sender's last one may be missing."""
+        # crash: waits.count
+        self.words[WAITS] += 1
+        # crash: waits.counted
 
     def _reclaim(self) -> bytes:
         """Free the spans that the receiver returned; return the status bytes after that. `_free` is _BUSY."""

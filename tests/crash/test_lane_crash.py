@@ -9,6 +9,7 @@ import signal
 import pytest
 
 from actorlab.transport import (
+    MAX_PAYLOAD_BYTES,
     LaneReader,
     LaneWriter,
     arm_crashpoints,
@@ -122,7 +123,7 @@ def test_a_sender_killed_anywhere_loses_doubles_and_leaks_nothing(lane, label, n
                     say(-number)
                     mine.free(record[4])
                     if number % 4 == 0:
-                        writer.want_room(300)
+                        assert not writer.want_room(MAX_PAYLOAD_BYTES)
 
         said, ended = in_child(work, lane_writer, label, n)
         assert ended in (0, -signal.SIGKILL), ended
@@ -152,10 +153,43 @@ def test_every_crash_point_of_the_sender_is_passed(lane):
                 send(writer, number)
             for record in reader.survivors():
                 reader.free(record[4])
-            writer.want_room(300)
+            assert writer.want_room(300)
+            send(writer, 7)
+            assert not writer.want_room(MAX_PAYLOAD_BYTES)
     finally:
         undo()
     assert passed >= set(SENDER_LABELS) - {"recover.free"}
+
+
+@pytest.mark.parametrize(
+    ("label", "n", "wanted", "waits", "sent_bytes"),
+    [
+        ("want.mark", 1, False, 0, 0),
+        ("want.marked", 1, True, 0, 0),
+        ("waits.count", 1, True, 0, 0),
+        ("waits.counted", 1, True, 1, 0),
+        ("bytes.count", 2, True, 1, 0),
+        ("bytes.counted", 2, True, 1, 40),
+    ],
+)
+def test_what_a_killed_sender_marked_and_counted_is_there_and_the_next_goes_on_from_it(
+    lane, label, n, wanted, waits, sent_bytes
+):
+    def work(say):
+        with LaneWriter(lane) as writer:  # it counts bytes at its first send, and as it closes
+            assert [send(writer, number) for number in (1, 2)] == [0, 1]
+            assert not writer.want_room(MAX_PAYLOAD_BYTES)
+
+    assert in_child(work, lane_writer, label, n)[1] == -signal.SIGKILL
+    with LaneWriter(lane) as heir, LaneReader(lane) as reader:
+        found = heir.statistics()
+        assert (found.wanted, found.waits, found.sent_bytes) == (wanted, waits, sent_bytes)
+        assert reader.take_want() == wanted  # it rings a bell that nobody waits for, and that is all
+        assert send(heir, 4) == 2 and not heir.want_room(MAX_PAYLOAD_BYTES)
+        assert reader.take_want() and heir.statistics().waits == waits + 1
+    with LaneReader(lane) as reader:
+        assert [whole(reader, record) for record in reader.survivors()] == [1, 2, 4]
+        assert reader.statistics().sent_bytes == sent_bytes + 20
 
 
 @pytest.mark.parametrize("n", PASSES)
