@@ -183,4 +183,7 @@ def test_the_check_of_promises_sees_what_is_missing(tmp_path):
     assert "one.store stands there twice" in found
     assert "thing.py: no test kills" in found
     (tmp_path / "tests" / "test_thing.py").write_text("from actorlab import thing\nkill_at(crashpoint_labels(thing))\n")
-    assert "no test kills" not in "\n".join(check_promises.violations(tmp_path))
+    (tmp_path / "actorlab" / "third.py").write_text("# crash: one.store\n")
+    found = "\n".join(check_promises.violations(tmp_path))
+    assert "thing.py: no test kills" not in found
+    assert "third.py: crash point one.store is one of actorlab/thing.py, too" in found

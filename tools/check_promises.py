@@ -78,9 +78,13 @@ def violations(top: Path) -> Iterator[str]:
     for promise in PROMISES:
         if not tests_of(top, promise):
             yield f"promise {promise} (named in {named.get(promise, 'the design')}) has no test that says what it shows"
+    seen: dict[str, str] = {}
     for module, labels in crash_points(top).items():
-        for label in sorted({label for label in labels if labels.count(label) > 1}):
-            yield f"{module}: crash point {label} stands there twice"
+        for label in labels:
+            if label in seen:  # who was killed at one of them would count for the other
+                where = "stands there twice" if seen[label] == module else f"is one of {seen[label]}, too"
+                yield f"{module}: crash point {label} {where}"
+            seen[label] = module
         if not killers(top, module):
             yield f"{module}: no test kills a process at its crash points ({', '.join(labels)})"
 
