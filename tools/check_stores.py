@@ -40,9 +40,9 @@ ROOTS = frozenset({"buf", "mmap"})
 """What a `Segment` calls its bytes; everything else that is shared is cut out of these."""
 
 CALLS = frozenset({
-    "ftruncate", "hardlink_to", "mkdir", "mkfifo", "pack_into", "posix_fallocate", "pwrite", "pwritev", "rename",
-    "resize_file", "rmdir", "rmtree", "symlink", "symlink_to", "touch", "truncate", "unlink", "utime", "write_bytes",
-    "write_text", "writev",
+    "allocate", "fill_holes", "ftruncate", "hardlink_to", "madvise", "mkdir", "mkfifo", "pack_into", "posix_fallocate",
+    "pwrite", "pwritev", "rename", "resize_file", "rmdir", "rmtree", "symlink", "symlink_to", "touch", "truncate",
+    "unlink", "utime", "write_bytes", "write_text", "writev",
 })  # fmt: skip
 """Functions that store, whatever they are called on."""
 

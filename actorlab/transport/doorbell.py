@@ -79,7 +79,10 @@ class Ringer:
             try:
                 if self._fd < 0:
                     self._fd = _open(self._path, os.O_WRONLY)
+                # Killed here: news is up and nobody rings; its bounded sleep, or our reaper's post, finds it.
+                # crash: bell.ring
                 os.write(self._fd, _RING)
+                # crash: bell.rung
             except BlockingIOError:
                 pass  # full of rings that nobody took yet
             except OSError:  # nobody listens (ENXIO, EPIPE), or the directory has gone

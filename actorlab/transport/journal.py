@@ -107,9 +107,13 @@ class Journal:
                 if row is None:
                     other += count
                 else:
+                    # crash: letters.count
                     self._words[row] = count
+            # Killed among these: some reasons have their latest count, the rest the one before.
             if other and (row := self._row("other", last=True)) is not None:
+                # crash: letters.other
                 self._words[row] = other
+            # crash: letters.counted
 
     def _row(self, reason: str, *, last: bool = False) -> int | None:
         number = self._reasons.get(reason)

@@ -150,7 +150,10 @@ class SlabBorrower:
                     source.pinned.clear()
                     while source.owed:  # a loan may end meanwhile: it is given back now, or the next time
                         at, back = source.owed.pop()
+                        # Killed before it: as with a loan, its sender frees what a dead epoch holds.
+                        # crash: owed.back
                         source.words[at] = back
+                        # crash: owed.given
         unsettled, self._unsettled = self._unsettled, []
         for token in unsettled:
             try:

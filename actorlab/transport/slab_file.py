@@ -85,7 +85,10 @@ class SlabFile:
     def free(self, index: int) -> None:
         """Give a slab back in its receiver's stead: one that is dead, or never heard of the message."""
         at = entry_at(index)
+        # Killed before it: the successor finds it lent to nobody who reads it, and frees it. After it: it is free.
+        # crash: slab.free
         self.words[at + TAKEN] = self.words[at + LENT] >> GENERATION_SHIFT << GENERATION_SHIFT
+        # crash: slab.freed
 
     def grow(self, index: int, size: int) -> bool:
         """Put pages behind the first `size` bytes of a slab; False: the file system is too full for that.
@@ -98,12 +101,15 @@ class SlabFile:
         if (room.f_bavail - room.f_blocks // SPARE_SHARE) * room.f_frsize < more:
             return False
         try:
+            # crash: grow.allocate
             self.segment.allocate(self.layout.offsets[index] + before, more)
         except OSError:  # SharedMemoryFull is one; so is a limit on the size of files
             return False
         # Killed here, some pages are counted by nobody but the file system; the successor drops the whole slab's.
         # crash: grow.allocated
         self.words[at + BYTES] = before + more
+        # Killed here: a free slab with pages, which the successor gives back with the rest.
+        # crash: grow.counted
         return True
 
     def shrink(self, index: int) -> int:
@@ -113,17 +119,23 @@ class SlabFile:
         if not has("punch_hole"):
             return 0
         try:
+            # crash: shrink.remove
             self.segment.mmap.madvise(mmap.MADV_REMOVE, self.layout.offsets[index], self.layout.sizes[index])
         except OSError:
             return 0  # no file system that can do that: the pages stay, and stay counted
         # Killed before this store, `bytes` says too much until the successor has removed the file.
         # crash: shrink.removed
         self.words[at + BYTES] = 0
+        # crash: shrink.counted
         return size
 
     def count(self, messages: int, fallbacks: int) -> None:
-        """Let others see the sender's counts."""
-        self.words[MESSAGES], self.words[FALLBACKS] = messages, fallbacks
+        """Let others see the sender's counts; those of a killed one may lack the message it was about to send."""
+        # crash: counts.messages
+        self.words[MESSAGES] = messages
+        # crash: counts.fallbacks
+        self.words[FALLBACKS] = fallbacks
+        # crash: counts.done
 
     def close(self) -> None:
         """Unmap; the file stays."""

@@ -297,6 +297,7 @@ class SlabLender:
         if not slabs:
             # crash: adopt.unlink
             unlink(file.segment.path)
+            # crash: adopt.unlinked
             del self._adopted[file]
             file.close()
 

@@ -127,12 +127,17 @@ class Spill:
         self._reserve(name, size, what)
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            # Killed from here on, and until the token is published: a file that the slot's next process removes.
             try:
+                # crash: spill.allocate
                 # All of it or nothing, and before the copying. write(2) instead of a mapping spares a fault a page.
                 allocate(fd, 0, size)
                 _write_all(fd, parts)
+                # crash: spill.written
             except BaseException:
+                # crash: spill.undo
                 os.unlink(path)
+                # crash: spill.undone
                 raise
             finally:
                 os.close(fd)
@@ -204,7 +209,10 @@ class Spill:
         finally:
             os.close(fd)
         if not keep:
+            # Killed before it: the message is in hand, and its successor discards it. After it: there is nothing to.
+            # crash: spill.take
             unlink(path)
+            # crash: spill.taken
         meta, buffers = take_apart(data, path)
         self._read += 1
         return wire.loads(meta, buffers=buffers)
@@ -219,7 +227,9 @@ class Spill:
                 self._discarded += self._borrower.discard(parsed)
             return
         name = _name_of(parsed)
+        # crash: spill.discard
         if unlink(os.path.join(self.directory, name)):
+            # crash: spill.discarded
             self._discarded += 1
         self._forget(name)
 
@@ -244,8 +254,12 @@ class Spill:
         `referenced`: every token in the slot's lanes, collected since they are dead.
         """
         names = {_name_of(parse_token(token)) for token in referenced}
-        left = _left_behind(self.directory, self.slot, self.epoch)
-        removed = sum(unlink(os.path.join(self.directory, name)) for name in left if name not in names)
+        removed = 0
+        for name in _left_behind(self.directory, self.slot, self.epoch):
+            if name not in names:
+                # crash: spill.sweep
+                removed += unlink(os.path.join(self.directory, name))
+        # crash: spill.swept
         if self._lender is not None:
             removed += self._lender.adopt(referenced)
         self._swept += removed
@@ -302,6 +316,7 @@ def _write_all(fd: int, parts: list[tuple[int, bytes | memoryview]]) -> None:
         end = at + len(part)
     left = [view for view in left if view.nbytes]
     while left:
+        # crash: spill.write
         written = os.writev(fd, left[:_PARTS_A_WRITE])
         done = 0
         while done < len(left) and written >= left[done].nbytes:
@@ -310,6 +325,7 @@ def _write_all(fd: int, parts: list[tuple[int, bytes | memoryview]]) -> None:
         del left[:done]
         if written:  # the kernel takes 2 GiB at a time
             left[0] = left[0][written:]
+        # crash: spill.wrote
 
 
 def _view(fd: int, size: int, path: str) -> memoryview:

@@ -58,6 +58,34 @@ def test_a_count_is_never_another_reasons(tmp_path, label, n):
     assert view_journal(path.read_bytes()).reasons == ({"full": 3} if n == 2 else {})
 
 
+@pytest.mark.parametrize("label", [label for label in crashpoint_labels(journal) if label.startswith("letters")])
+def test_each_count_is_this_one_or_the_one_before_and_the_next_writer_counts_on(tmp_path, label):
+    path = tmp_path / "journal"
+    reasons = [f"reason {k}" for k in range(40)]  # from the 32nd on they are one
+    before, after = dict.fromkeys(reasons, 3), dict.fromkeys(reasons, 4)
+    seen = {}
+    for name, counts, crashes in (("before", before, False), ("killed", after, True), ("after", after, False)):
+        if (pid := os.fork()) == 0:
+            try:
+                made = Journal.create(path)
+                made.count(before)
+                if crashes:
+                    arm_crashpoints(journal, kill_at(label, 17 if label == "letters.count" else 1))
+                made.count(counts)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == (-signal.SIGKILL if crashes else 0)
+        seen[name] = view_journal(path.read_bytes()).reasons
+        path.unlink()
+    stored = {"letters.count": 16, "letters.other": 31, "letters.counted": 32}[label]
+    names = list(seen["after"])
+    assert names[:31] == reasons[:31] and names[31:] == ["other"]
+    assert seen["killed"] == {
+        name: seen["after" if k < stored else "before"][name] for k, name in enumerate(names)
+    }
+
+
 def test_texts_are_cut_between_characters_and_reasons_past_the_last_are_one(tmp_path):
     made = Journal.create(tmp_path / "journal")
     made.write(LETTERS, JournalEntry(1.0, "r" * 100, "ä" * 1000, "n" * 1000, 7))
