@@ -58,7 +58,9 @@ class MembershipLog:
 
     def _open(self, generation: int, needed: int) -> None:
         path = self._directory / f"{_PREFIX}{generation}"
+        # crash: members.open
         path.unlink(missing_ok=True)  # begun by a rewrite for which there was no room
+        # crash: members.opened
         room = max(_LEAST_BYTES, _SLACK * needed)
         first = _START + round_up(needed + _STEP_BYTES, _STEP_BYTES)
         self._segment = Segment.create(
@@ -84,7 +86,7 @@ class MembershipLog:
             self._rewrite(data, rewritten)
             return
         self._write(data)
-        # crash: members.written
+        # crash: members.count
         self._words[_TAIL] = self._tail = self._tail + len(data)
         # crash: members.published
         self._numbers.update(numbers)
@@ -110,7 +112,10 @@ class MembershipLog:
             step = round_up(end - self._allocated, _STEP_BYTES)
             self._segment.allocate(self._allocated, min(step, self._segment.size_bytes - self._allocated))
             self._allocated += step
+        # crash: members.write
         self._segment.buf[start:end] = data
+        # Killed here: bytes behind the tail, which nobody reads and the next append writes over.
+        # crash: members.written
 
     def _rewrite(self, data: bytes, numbers: dict[str, int]) -> None:
         old, old_words, old_generation = self._segment, self._words, self._generation
@@ -123,6 +128,7 @@ class MembershipLog:
             self._tail, self._room, self._allocated, self._numbers = kept
             raise
         self._numbers = numbers
+        # crash: members.copied
         self._words[_TAIL] = self._tail = len(data)
         # crash: members.rewritten
         old_words[_SUCCESSOR] = self._generation

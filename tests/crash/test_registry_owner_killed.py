@@ -20,6 +20,7 @@ from types import ModuleType
 import pytest
 
 import actorlab.registry.backends
+from actorlab.errors import SegmentCorrupt
 from actorlab.ids import pack
 from actorlab.registry import Entry, LocalBackend, RegistryBackend, SharedBackend, SharedReader
 from actorlab.transport import die_at
@@ -30,9 +31,12 @@ MARK = re.compile(r"^(\s*)# crash: (\w+)$", re.MULTILINE)
 
 SOURCE_TEXT = "".join((SOURCES / f"{name}.py").read_text() for name in ("shared", "shared_partition"))
 LABELS = sorted({mark[2] for mark in MARK.finditer(SOURCE_TEXT)})
-FOUNDING = {"control_linked"}
-ADOPTING = {"leftover_removed"}
-CHANGING = sorted(set(LABELS) - FOUNDING - ADOPTING)
+OWNING = {"owner_next", "owner_started", "owner_written", "recover_count", "recover_counted"}
+FOUNDING = {"control_linked", *OWNING}
+ADOPTING = {"leftover_found", "leftover_removed", *OWNING}
+FAILING = {"owner_undo", "owner_undone"}
+LEAVING = {"owner_leaves", "owner_left", "file_next", "file_removed"}
+CHANGING = sorted(set(LABELS) - FOUNDING - ADOPTING - FAILING - LEAVING)
 
 A, B, C = pack(1, 1, 1), pack(1, 2, 1), pack(2, 1, 1)
 Change = Callable[[RegistryBackend], object]
@@ -214,7 +218,7 @@ def test_a_killed_owner_leaves_the_old_state_or_the_new(
     assert begun == len(CHANGES)
 
 
-@pytest.mark.parametrize("label", ["table_next", "table_linked", "table_made", "control_linked"])
+@pytest.mark.parametrize("label", ["table_begun", "table_next", "table_linked", "table_made", *sorted(FOUNDING)])
 def test_an_owner_killed_while_founding_leaves_a_registry_or_none(
     instrumented: type[SharedBackend], tmp_path: Path, label: str
 ) -> None:
@@ -223,7 +227,7 @@ def test_an_owner_killed_while_founding_leaves_a_registry_or_none(
         instrumented.create(tmp_path, partitions=2)
 
     assert was_killed(forked(work))
-    if label == "control_linked":
+    if label in FOUNDING:
         successor = SharedBackend.adopt(tmp_path)
     else:
         with pytest.raises(FileNotFoundError):
@@ -235,8 +239,9 @@ def test_an_owner_killed_while_founding_leaves_a_registry_or_none(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("label", sorted(ADOPTING))
 def test_a_successor_killed_while_adopting_leaves_all_to_the_next(
-    instrumented: type[SharedBackend], tmp_path: Path
+    instrumented: type[SharedBackend], tmp_path: Path, label: str
 ) -> None:
     killed, begun, early = run_owner(instrumented, tmp_path, "table_published", 1)
     assert killed
@@ -244,7 +249,7 @@ def test_a_successor_killed_while_adopting_leaves_all_to_the_next(
     seen = told(early.items())
 
     def adopt() -> None:
-        TRAP.label, TRAP.passes, TRAP.armed = "leftover_removed", 1, True
+        TRAP.label, TRAP.passes, TRAP.armed = label, 1, True
         instrumented.adopt(tmp_path)
 
     assert was_killed(forked(adopt))
@@ -257,6 +262,46 @@ def test_a_successor_killed_while_adopting_leaves_all_to_the_next(
     successor.remove()
 
 
+@pytest.mark.parametrize("label", sorted(FAILING))
+def test_a_successor_killed_over_a_broken_registry_does_not_keep_it(
+    instrumented: type[SharedBackend], tmp_path: Path, label: str
+) -> None:
+    SharedBackend.create(tmp_path, partitions=2).close()
+    (tmp_path / "table-1-0").unlink()
+
+    def adopt() -> None:
+        TRAP.label, TRAP.passes, TRAP.armed = label, 1, True
+        instrumented.adopt(tmp_path)
+
+    assert was_killed(forked(adopt))
+    with pytest.raises(SegmentCorrupt):  # and not RegistryOwned
+        SharedBackend.adopt(tmp_path)
+
+
+@pytest.mark.parametrize("passes", [1, 2])
+@pytest.mark.parametrize("label", sorted(LEAVING))
+def test_an_owner_killed_while_it_removes_its_registry_leaves_it_whole_or_none(
+    instrumented: type[SharedBackend], tmp_path: Path, label: str, passes: int
+) -> None:
+    def work() -> None:
+        owner = instrumented.create(tmp_path, partitions=2)
+        owner.register("till", A)
+        TRAP.label, TRAP.passes, TRAP.armed = label, passes, True
+        owner.remove()
+
+    assert was_killed(forked(work)) == (passes == 1 or label.startswith("file"))
+    if (label, passes) == ("file_next", 1) or (label.startswith("owner") and passes == 1):
+        successor = SharedBackend.adopt(tmp_path)
+        assert successor.names() == ["till"]
+    else:
+        with pytest.raises(FileNotFoundError):
+            SharedBackend.adopt(tmp_path)
+        successor = SharedBackend.create(tmp_path, partitions=2)
+        assert successor.names() == []
+    successor.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_every_mark_is_tried() -> None:
-    assert {*CHANGING, *FOUNDING, *ADOPTING} == set(LABELS)
+    assert {*CHANGING, *FOUNDING, *ADOPTING, *FAILING, *LEAVING} == set(LABELS)
     assert len(CHANGING) >= 12

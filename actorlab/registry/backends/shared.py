@@ -47,8 +47,12 @@ class SharedBackend:
         self._owners = Owners()
         self._control: Control | None = Control(directory, writable=True)
         control = self._control
+        # Killed among these: a pid that is dead, or not as old as it says, so the next may adopt.
+        # crash: owner_next
         control.words[OWNER_STARTED] = start_time_of(self._pid) or 0
+        # crash: owner_started
         control.words[OWNER_PID] = self._pid
+        # crash: owner_written
         try:
             self._parts = [Partition(directory, n, control) for n in range(control.partitions)]
             for part in self._parts:
@@ -56,7 +60,9 @@ class SharedBackend:
                     self._owners.add(address, name)
             self._reader = SharedReader.open(directory)
         except BaseException:
+            # crash: owner_undo
             control.words[OWNER_PID] = 0
+            # crash: owner_undone
             raise
 
     @classmethod
@@ -111,6 +117,7 @@ class SharedBackend:
         current = {table_name(n, control.words[generation_word(n)]) for n in range(control.partitions)}
         for file in _files(path):
             if file.name not in current and file.name != CONTROL_FILE:
+                # crash: leftover_found
                 file.unlink(missing_ok=True)
                 # crash: leftover_removed
         return cls(path, is_alive)
@@ -210,7 +217,9 @@ class SharedBackend:
         """Let go of the memory. The files stay, for readers and for an `adopt`. May be called twice."""
         with self._lock:
             if self._control is not None and os.getpid() == self._pid:
+                # crash: owner_leaves
                 self._control.words[OWNER_PID] = 0
+                # crash: owner_left
             self._control = None
             for part in self._parts:
                 part.close()
@@ -232,4 +241,6 @@ def _files(directory: Path) -> list[Path]:
 def _remove_files(directory: Path) -> None:
     # The control file first: without it nobody opens the tables.
     for file in _files(directory):
+        # crash: file_next
         file.unlink(missing_ok=True)
+        # crash: file_removed

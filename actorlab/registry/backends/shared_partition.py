@@ -86,8 +86,10 @@ class Partition:
             self._live += 1
             self._live_bytes += size
             yield key.decode(), address
-        # Off by one if the last owner was killed between a slot and this word.
+        # Off by one if the last owner was killed between a slot and this word, and still so if we are killed before it.
+        # crash: recover_count
         table.words[LIVE] = self._live
+        # crash: recover_counted
 
     def find(self, key: bytes, hashed: int) -> tuple[int, int, bytes] | None:
         """Return address, version and metadata of a name, or None."""
@@ -120,6 +122,7 @@ class Partition:
         slot, old = self._probe(key, hashed)
         # The number before the record: killed in between, a version is skipped, but none is given out twice.
         version = table.words[VERSIONS] + 1
+        # crash: version_next
         table.words[VERSIONS] = version
         # crash: version_taken
         start = table.arena + tail
@@ -160,12 +163,11 @@ class Partition:
         if owner is not None and address != owner:
             return None
         # Where the search would end at the next slot anyway, it may as well end here.
-        if slots[slot + 1 & mask] == EMPTY:
-            slots[slot] = EMPTY
-            self._used -= 1
-        else:
-            slots[slot] = FREED
+        is_last = slots[slot + 1 & mask] == EMPTY
+        # crash: free_next
+        slots[slot] = EMPTY if is_last else FREED
         # crash: freed
+        self._used -= is_last
         self._live -= 1
         self._live_bytes -= record_bytes(len(key), len(metadata))
         table.words[LIVE] = self._live
@@ -244,6 +246,7 @@ def write_table(directory: Path, number: int, generation: int, names: int, recor
     path = directory / table_name(number, generation)
     if needed > arena:
         raise SharedMemoryFull("registry names", needed, MAX_ARENA_BYTES, str(directory))
+    # crash: table_begun
     path.unlink(missing_ok=True)  # left by an owner that was killed before it published one
     # crash: table_next
     segment = Segment.create(
