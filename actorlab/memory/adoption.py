@@ -83,8 +83,11 @@ def check_all(catalogue: Catalogue) -> list[str]:
             else:
                 good.add(stored.file)
         for file, handles in versions.items():
-            if file not in good:
-                wrong += [f"{handle} refers to no segment" for handle in handles if unlink(handle.path)]
+            for handle in handles if file not in good else ():
+                # crash: adopt.dangling
+                was_there = unlink(handle.path)
+                # crash: adopt.undangled
+                wrong += [f"{handle} refers to no segment"] * was_there
         for dataset in catalogue.datasets():
             current = catalogue.current(dataset)
             if current is not None and not os.path.lexists(current.path):
@@ -149,14 +152,18 @@ def _hash(fd: int, size: int) -> str:
 
 def _quarantine(catalogue: Catalogue, stored: Stored, handles: list[Handle]) -> None:
     folder = os.path.join(catalogue.data, QUARANTINE)
+    # crash: adopt.folder
     try:
         os.mkdir(folder, 0o700)
     except FileExistsError:
         pass
     for handle in handles:
+        # Killed among these: the segment is found damaged again, and put aside with the versions that are left.
+        # crash: adopt.version
         unlink(handle.path)
     # crash: adopt.quarantine
     os.replace(stored.path, os.path.join(folder, os.path.basename(stored.path)))
+    # crash: adopt.quarantined
 
 
 def _fall_back(catalogue: Catalogue, dataset: str) -> None:
@@ -177,7 +184,10 @@ def _owner(catalogue: Catalogue) -> str:
 
 def _own(catalogue: Catalogue) -> None:
     aside = os.path.join(catalogue.data, f".{OWNER}")
+    # crash: adopt.aside
     unlink(aside)
+    # crash: adopt.link
     os.symlink(catalogue.path, aside)
     # crash: adopt.own
     os.replace(aside, os.path.join(catalogue.data, OWNER))
+    # crash: adopt.owned

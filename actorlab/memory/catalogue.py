@@ -77,7 +77,9 @@ class Catalogue:
         """Make what is missing of the directories. Idempotent; two at once do no harm."""
         for folder in (self.data, self.segments, self.sets, *(self._of_pool(name) for name in (HOLDERS, SUBSCRIBERS))):
             try:
+                # crash: folder.make
                 os.mkdir(folder, 0o700)
+                # crash: folder.made
             except FileExistsError:
                 pass
 
@@ -200,12 +202,17 @@ class Catalogue:
                 continue
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # crash: sweep.temporary
                 removed += unlink(path)
+                # crash: sweep.removed
             except BlockingIOError:
                 pass  # its writer lives
             finally:
                 unlock(fd)
-        return removed + unlink(self.segment(TURN))
+        # crash: sweep.turn
+        removed += unlink(self.segment(TURN))
+        # crash: sweep.done
+        return removed
 
     def free_unreferenced(self) -> int:
         """Free the segments that no version refers to and nobody holds; return their bytes. Under the lock."""
@@ -216,6 +223,7 @@ class Catalogue:
                 # killed before: as it was; after: gone. Nobody can link to it meanwhile, for that takes the lock.
                 # crash: free.unlink
                 unlink(one.path)
+                # crash: free.unlinked
         return freed
 
     # -- versions ---------------------------------------------------------------------------------------------------
@@ -244,6 +252,7 @@ class Catalogue:
     def next_version(self, dataset: str) -> int:
         """Use up a number and return it. Under the lock."""
         folder = self.dataset(dataset)
+        # crash: number.folder
         try:
             os.mkdir(folder, 0o700)
         except FileExistsError:
@@ -264,6 +273,7 @@ class Catalogue:
         """Make a version the published one. Under the lock; readers see the one before or this, never neither."""
         folder = self.dataset(handle.dataset)
         aside = os.path.join(folder, f".{CURRENT}")
+        # crash: publish.begin
         unlink(aside)  # a killed publisher's
         # crash: publish.aside
         os.symlink(handle.entry, aside)
@@ -282,13 +292,18 @@ class Catalogue:
         """Note that all subscribers were told of a version; killed before, the janitor tells them once more."""
         folder = self.dataset(handle.dataset)
         aside = os.path.join(folder, f".{ANNOUNCED}.{os.getpid()}.{os.urandom(4).hex()}")
+        # crash: announced.aside
         os.symlink(handle.entry, aside)
         # crash: announced.switch
         os.replace(aside, os.path.join(folder, ANNOUNCED))
+        # crash: announced.switched
 
     def unset_current(self, dataset: str) -> None:
         """Have a dataset no published version any more. Under the lock."""
+        # Killed before it: the published version is still there, or is about to go, and then nobody can get it.
+        # crash: unset.current
         unlink(os.path.join(self.dataset(dataset), CURRENT))
+        # crash: unset.done
 
     def by_segment(self) -> dict[int, list[Handle]]:
         """Return the versions by the file that they are links to (`Stored.file`)."""

@@ -77,6 +77,7 @@ class Cold:
                 raise
             finally:
                 unlink(temporary)
+                # crash: freeze.done
                 unlock(fd)
         finally:
             unlock(source)
@@ -116,6 +117,7 @@ class Cold:
                 raise
             finally:
                 unlink(temporary)
+                # crash: thaw.done
                 unlock(fd)
         finally:
             unlock(source)
@@ -123,11 +125,13 @@ class Cold:
     def _turn_over(self, temporary: str, path: str, old: Stored) -> None:
         """Have every version of `old` refer to the file `temporary`, from now on `path`. Under the lock."""
         if not os.path.exists(path):  # else the same content was put again meanwhile
+            # crash: turn.name
             os.rename(temporary, path)
         # crash: turn.named
         for handle in self._catalogue.by_segment().get(old.file, []):
             aside = self._catalogue.segment(TURN)
             unlink(aside)
+            # crash: turn.aside
             os.link(path, aside, follow_symlinks=False)
             # Killed here: one link more, until the next sweep.
             # crash: turn.version

@@ -108,7 +108,9 @@ def map_sealed(key: Key, path: str, size_bytes: int, what: str) -> mmap.mmap | N
                 return None
             if status.st_nlink == 0 and not os.path.islink(path):
                 continue  # freed, or its version turned over to another file, between our open and our lease
+            # crash: lease.take
             os.utime(fd, ns=(time.time_ns(), status.st_mtime_ns))  # when it was last taken, for the eviction
+            # crash: lease.taken
             mapping = _maps[key] = mmap.mmap(fd, size_bytes, access=mmap.ACCESS_READ)
             break
         except (OSError, ValueError) as error:
@@ -160,7 +162,10 @@ def note_holder(key: Key) -> None:
     except OSError:
         return  # a pool that is gone has no books either
     try:
+        # Killed before it: a lease without a name, which ends with us; behind it: a line of a dead process.
+        # crash: lease.note
         os.write(fd, line)
+        # crash: lease.noted
     except OSError:
         pass
     finally:

@@ -25,6 +25,7 @@ def place(catalogue: Catalogue, settings: PoolSettings) -> None:
     if settings.directory is not None and not os.path.lexists(catalogue.data):
         target = _target(catalogue.path, settings)
         _check_parent(settings.directory)
+        # crash: place.folder
         try:
             os.mkdir(target, 0o700)
         except FileExistsError:
@@ -34,6 +35,7 @@ def place(catalogue: Catalogue, settings: PoolSettings) -> None:
         # crash: place.link
         try:
             os.symlink(target, catalogue.data)
+            # crash: place.linked
         except FileExistsError:
             pass
     if settings.directory is not None:

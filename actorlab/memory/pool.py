@@ -73,6 +73,7 @@ class ContextPool:
 
     def _found(self, wanted: PoolSettings) -> PoolSettings:
         """Make what is missing of the pool, and return the settings that it has."""
+        # crash: found.folder
         try:
             os.mkdir(self.path, 0o700)
         except FileExistsError:
@@ -83,13 +84,18 @@ class ContextPool:
             aside = f"{file}.{os.getpid()}.{os.urandom(4).hex()}"
             fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
+                # Killed from here on: a file beside the settings that nobody looks at, until the pool goes.
+                # crash: found.settings
                 os.write(fd, wanted.to_json().encode())
+                # crash: found.link
                 os.link(aside, file)  # whole or not at all, and the first one stands
+                # crash: found.linked
             except FileExistsError:
                 pass
             finally:
                 os.close(fd)
                 os.unlink(aside)
+                # crash: found.done
         settings = read_settings(self.path)
         place(self.catalogue, settings)
         if settings.persist and self._in_use < 0:
@@ -211,7 +217,10 @@ class ContextPool:
             with self.catalogue.locked():
                 if self.catalogue.current(handle.dataset) == handle:
                     self.catalogue.unset_current(handle.dataset)
+                # Killed before it: a version that is not published; behind it: a segment that the next sweep frees.
+                # crash: version.drop
                 dropped = unlink(handle.path)
+                # crash: version.dropped
                 self.catalogue.free_unreferenced()
         except FileNotFoundError:
             return False  # with the whole pool

@@ -61,7 +61,9 @@ class Room:
         parts = os.path.basename(temporary).split(".", 5)
         self.make(dataset, needed, besides=max(int(parts[4]), os.stat(temporary).st_blocks * 512))
         larger = self._catalogue.segment(temporary_name(int(parts[2]), int(parts[3]), needed, dataset))
+        # crash: aside.grow
         os.rename(temporary, larger)
+        # crash: aside.grown
         return larger
 
     def allocate(self, needed: int, allocate: Callable[[], object]) -> None:
@@ -105,6 +107,7 @@ class Room:
                 unlink(handle.path)
             # crash: evict.segment
             unlink(stored.path)
+            # crash: evict.done
             freed += stored.bytes
         return freed
 
@@ -126,6 +129,7 @@ class Room:
             if not is_held(handle.path):
                 # crash: trim.version
                 removed += unlink(handle.path)
+                # crash: trim.removed
         return removed
 
     def _evictable(self, only: str | None) -> list[tuple[Stored, list[Handle]]]:

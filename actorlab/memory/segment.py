@@ -69,18 +69,25 @@ class Segment:
         backed = size_bytes if allocate_bytes is None else allocate_bytes
         fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
+            # crash: segment.size
             os.ftruncate(fd, size_bytes)
+            # crash: segment.allocate
             _allocate(fd, 0, backed, what, directory)
             if header:
+                # crash: segment.header
                 os.pwrite(fd, header, 0)
             segment = cls(path, fd, size_bytes, writable=True, what=what, grows=allocate_bytes is not None)
             try:
+                # Killed here or before: a temporary name, and nothing under its own.
+                # crash: segment.link
                 os.link(temporary, path, follow_symlinks=False)
+                # crash: segment.linked
             except BaseException:
                 segment.close()
                 raise
         finally:
             os.unlink(temporary)
+            # crash: segment.done
             os.close(fd)
         return segment
 

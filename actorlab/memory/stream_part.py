@@ -94,6 +94,7 @@ class Part:
         self.segment.resize_file(end)
         # crash: trim.short
         self.segment.resize_file(self.capacity)
+        # crash: trim.long
 
     def close(self) -> None:
         """Unmap, as soon as no batch of it is used any more."""

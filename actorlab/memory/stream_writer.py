@@ -154,6 +154,7 @@ class StreamWriter:
         self._make_room(part, at + needed)
         buf = part.segment.buf
         for piece in pieces:
+            # crash: append.piece
             buf[at : at + piece.size] = memoryview(piece).cast("B")
             at += piece.size
             # Killed anywhere before the store: bytes behind the end that nobody reads; the next writer cuts them.
@@ -219,6 +220,7 @@ class StreamWriter:
     def _close_part(self, part: Part) -> None:
         commit = part.commit()
         part.trim()
+        # crash: roll.close
         part.words[0] = pack(commit.length, commit.batches, closed=True)
         # Killed after it: readers go on to the next part by themselves.
         # crash: roll.closed
@@ -242,6 +244,7 @@ class StreamWriter:
             # Killed between two: fewer are dropped than could be; whoever rolls over next drops them.
             # crash: retain.drop
             unlink(os.path.join(self._folder, part_name(number)))
+            # crash: retain.dropped
             total -= sizes[number]
 
     def drop_before(self, number: int) -> int:
@@ -263,6 +266,7 @@ class StreamWriter:
                     break
                 # crash: drop.part
                 dropped += unlink(os.path.join(self._folder, part_name(each)))
+                # crash: drop.done
             return dropped
 
     def _known_schema(self) -> pa.Schema | None:

@@ -56,6 +56,7 @@ class Subscribers:
         """Have it told from now on. Again, it changes nothing."""
         data = pickle.dumps(subscriber, 5)
         folder = self._folder(dataset)
+        # crash: subscribe.folder
         try:
             os.mkdir(folder, 0o700)
         except FileExistsError:
@@ -64,18 +65,23 @@ class Subscribers:
         aside = os.path.join(folder, f".{os.getpid()}.{os.urandom(4).hex()}")
         fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
+            # crash: subscribe.write
             os.write(fd, data)
             # crash: subscribe.rename
             os.replace(aside, path)
+            # crash: subscribe.renamed
         except BaseException:
-            unlink(aside)
+            unlink(aside)  # if we are killed before it, nobody looks at it
             raise
         finally:
             os.close(fd)
 
     def remove(self, dataset: str, subscriber: Subscriber) -> bool:
         """Have it told no more; return whether it was."""
-        return unlink(os.path.join(self._folder(dataset), _name(pickle.dumps(subscriber, 5))))
+        # crash: unsubscribe.one
+        was_there = unlink(os.path.join(self._folder(dataset), _name(pickle.dumps(subscriber, 5))))
+        # crash: unsubscribe.done
+        return was_there
 
     def tell(self, handle: Handle) -> bool:
         """Tell everybody; return whether that could be done here. Who is gone is told no more."""
@@ -95,7 +101,9 @@ class Subscribers:
             except Exception:
                 return False  # nobody can be told from outside the node: the janitor will
             if not subscriber.is_alive():
+                # crash: tell.gone
                 unlink(path)
+                # crash: tell.forgotten
                 _known.pop(path, None)
                 continue
             # crash: tell.one

@@ -59,6 +59,7 @@ class Writer:
         """Make what `handle` names the next version of another dataset too. Under the lock. Raises SegmentGone."""
         new = self._named(dataset, handle)
         try:
+            # crash: link.link
             os.link(handle.path, new.path, follow_symlinks=False)
         except FileNotFoundError:
             raise SegmentGone(str(handle), handle.path) from None
@@ -100,6 +101,7 @@ class Writer:
                 return self._link(dataset, content, name, size, publish)
         finally:
             unlink(temporary)
+            # crash: put.done
             unlock(fd)
 
     def _write_to_memory(self, dataset: str, content: Content, publish: bool) -> Handle:
@@ -142,6 +144,7 @@ class Writer:
             hashed.update(data)
             view = memoryview(data).cast("B")
             written += view.nbytes
+            # crash: put.next
             while view:
                 view = view[os.write(fd, view) :]
             # crash: put.part
@@ -161,6 +164,7 @@ class Writer:
     def _link(self, dataset: str, content: Content, name: str, size: int, publish: bool) -> Handle:
         like = Handle(self._catalogue.path, dataset, 0, 0, size, content.num_rows, content.fingerprint, content.kind)
         handle = self._named(dataset, like)
+        # crash: put.link
         os.link(self._catalogue.segment(name), handle.path, follow_symlinks=False)
         # crash: put.linked
         if publish:

@@ -28,14 +28,16 @@ from actorlab.memory import (
     adoption,
     catalogue,
     cold,
+    lease,
     placing,
+    pool,
     room,
     subscribers,
     writing,
 )
 from actorlab.transport import arm_crashpoints, crashpoint_labels, kill_at
 
-MODULES = (catalogue, writing, room, cold, subscribers, adoption, placing)
+MODULES = (catalogue, writing, room, cold, subscribers, adoption, placing, pool, lease)
 LABELS = sorted(label for module in MODULES for label in crashpoint_labels(module))
 MIB = 1 << 20
 
@@ -47,6 +49,13 @@ class Nobody:
         return True
 
     def tell(self, message: Any) -> None: ...
+
+
+class Gone(Nobody):
+    """A subscriber that has ended."""
+
+    def is_alive(self) -> bool:
+        return False
 
 
 def content(dataset: str, number: int) -> np.ndarray:
@@ -71,6 +80,9 @@ def with_files(base: Path) -> None:
     pool = ContextPool(base, "p", settings=settings)
     janitor = Janitor(pool.path, now=iter(range(0, 1000, 10)).__next__)
     pool.subscribe("v", Nobody())
+    pool.subscribe("v", Gone())
+    pool.subscribe("w", Nobody())
+    pool.unsubscribe("w", Nobody())
     first = pool.publish("v", content("v", 1))
     pool.put("w", content("v", 1))
     pool.publish("linked", first)
@@ -83,6 +95,9 @@ def with_files(base: Path) -> None:
     janitor.look()
     dropped = pool.put("x", content("x", 1))
     pool.drop(dropped)
+    pool.drop(pool.publish("y", content("y", 1)))
+    of_the_dead = pool.catalogue.segment(catalogue.temporary_name(os.getpid(), 999, 0, "v"))
+    os.close(os.open(of_the_dead, os.O_WRONLY | os.O_CREAT, 0o600))
     for number in range(2, 9):
         pool.put("x", content("x", number))
     pool.tidy()
@@ -128,6 +143,9 @@ class Stage:
             with open(damaged.path, "r+b") as file:
                 file.seek(-1, os.SEEK_END)
                 file.write(b"\xff")
+            lost = before.publish("lost", content("lost", 1))
+            (stored,) = [one for one in before.catalogue.stored() if os.path.samefile(one.path, lost.path)]
+            os.unlink(stored.path)
             before.close()
 
     def pool(self) -> ContextPool:
