@@ -46,6 +46,7 @@ def wrong(tmp_path, source, excused=None, not_yet=()):
         "os.replace(three, four)",
         "Path(three).unlink()",
         "os.pwrite(fd, four, 3)",
+        "later(lambda: os.unlink(three))",
     ],
 )
 def test_a_store_without_crash_points_is_seen_whatever_it_stores_to(tmp_path, store):

@@ -19,7 +19,7 @@ in an `except` clause do not count: there the store was not made. One crash poin
 What has none stands in excused_stores.py, by its function and what it stores to, each with the reason in words. An
 entry that fits nothing is an error, too. That somebody is killed at each crash point is what check_promises.py and
 tests/conftest.py see to. Not seen: what is written through a file object (to files that are not linked into place
-yet), and the moment at which `open` makes an empty file.
+yet), the moment at which `open` makes an empty file, and a view that is an argument under a name no view has.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def functions(tree: ast.AST, inside: str = "") -> Iterator[tuple[str, ast.AST]]:
 def own_nodes(function: ast.AST, excepting: bool = False) -> Iterator[tuple[ast.AST, bool]]:
     """Yield the nodes of a function without those of functions in it, and whether they are in an `except` clause."""
     for node in ast.iter_child_nodes(function):
-        if not isinstance(node, Function | ast.ClassDef | ast.Lambda):
+        if not isinstance(node, Function | ast.ClassDef):
             within = excepting or isinstance(node, ast.ExceptHandler)
             yield node, within
             yield from own_nodes(node, within)

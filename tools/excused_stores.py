@@ -86,11 +86,11 @@ EXCUSED: dict[str, dict[tuple[str, str], str]] = {
     "transport/crashpoints.py": {
         ("die_at", "os.write"): "the killer's own log: it is at a crash point already",
     },
-    "transport/lane_layout.py": {
-        ("LaneLayout.header", "POSITION.pack_into"): "into a bytearray of its own; `create_lane` stores it",
-    },
     "transport/doorbell.py": {
         ("create_doorbell", "os.mkfifo"): "whole at once, and in a directory whose slot nobody has been told of yet",
+    },
+    "transport/lane_layout.py": {
+        ("LaneLayout.header", "POSITION.pack_into"): "into a bytearray of its own; `create_lane` stores it",
     },
     "transport/node_table.py": {
         ("NodeTable._grow", "self._segment.allocate"): "pages that read as zeros before and after",
