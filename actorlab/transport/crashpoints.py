@@ -84,7 +84,10 @@ def _replace(
         if not isinstance(inner, types.CodeType):
             continue
         thing = where.get(inner.co_name)
-        thing = thing.fget if isinstance(thing, property) else getattr(thing, "__func__", thing)
+        if isinstance(thing, property):  # of its getter and its setter, which have one name, the one on this line
+            parts = (inspect.unwrap(one) for one in (thing.fget, thing.fset, thing.fdel) if one is not None)
+            thing = next((one for one in parts if one.__code__.co_firstlineno == inner.co_firstlineno), None)
+        thing = getattr(thing, "__func__", thing)
         thing = inspect.unwrap(thing) if callable(thing) else thing  # what a decorator stands before
         if isinstance(thing, types.FunctionType) and thing.__module__ == module:
             before.append((thing, thing.__code__))

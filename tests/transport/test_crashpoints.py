@@ -36,6 +36,34 @@ def test_armed_code_has_the_line_numbers_of_its_source():
     assert set(before) <= set(after)
 
 
+class Halves:
+    """Something with a property of two halves, which have one name."""
+
+    def __init__(self):
+        self._half = 1
+
+    @property
+    def half(self):
+        # crash: halves.get
+        return self._half
+
+    @half.setter
+    def half(self, value):
+        # crash: halves.set
+        self._half = value
+
+
+def test_a_property_is_armed_in_both_its_halves():
+    passed = []
+    undo = arm_crashpoints(sys.modules[__name__], passed.append)
+    try:
+        halves = Halves()
+        halves.half += 1
+    finally:
+        undo()
+    assert (halves.half, passed) == (2, ["halves.get", "halves.set"])
+
+
 PROGRAM = """
 import sys
 from actorlab.transport import LaneWriter, arm_crashpoints, create_lane, lane_writer
