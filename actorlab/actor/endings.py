@@ -149,8 +149,12 @@ class Endings:
         obj = cell.object
         # a stop that came by a lane stays there until it is answered, but it is no message that crashed in flight
         hand, cell.hand = cell.hand, 0
+        # Killed before this, or at any point until its block is free: the stop waits in its lane for who comes next.
+        # crash: end.word
         kernel.words[cell.word] = cell.handled << 24
+        # crash: end.state
         kernel.table.set_state(cell.word, state_of(ENDING))
+        # crash: end.begun
         if obj is not None:
             if cell.behaviour.pykka_rule:
                 pykka_actor.run_last_hook(cell, obj)
@@ -289,8 +293,12 @@ class Endings:
             extra.thread = None
         cell.mailbox = NO_MAIL
         kernel.cells.pop(cell.address, None)
+        # Killed before its slot is free: whoever takes over finds an actor that ends, and gives its slot up.
+        # crash: final.word
         kernel.words[cell.word] = cell.handled << 24  # it ends in the middle of an activation
+        # crash: final.close
         kernel.table.close_slot(cell.word)
+        # crash: final.closed
         if extra.stopped is not None:
             extra.stopped.set()
 

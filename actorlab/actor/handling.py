@@ -115,9 +115,13 @@ class Handling:
         if hand:
             cell.hand = 0
             assert self._lanes is not None
+            # Killed before its block is free: in hand, fate unknown. Between the two: done, as its block says. In the
+            # other order it would be neither in hand nor gone from its lane, and be handled again (P4).
+            # crash: hand.done
             self._lanes.free(hand - 1)
             # crash: hand.freed
             self._kernel.words[cell.word] = cell.handled << 24
+            # crash: hand.over
 
     def record_in_hand(self, cell: Cell) -> Any:
         """Return the lane's record of the message in hand."""
@@ -127,16 +131,24 @@ class Handling:
     def take_from_lane(self, cell: Cell, record: Any) -> Any:
         """Take a message out of its lane before it is handled; return its envelope, None if it cannot be unpickled.
 
-        Killed before its block is free, it is the message in hand; after that it is gone, and never handled twice.
+        Killed while it is unpickled, it is the message in hand; killed after its block is free, it is gone, not queued.
         """
         assert self._lanes is not None
         cell.hand = (record[1] >> 56 << 16 | record[4]) + 1
+        # crash: taken.mark
         self._kernel.words[cell.word] = cell.handled << 24 | cell.hand
+        # crash: taken.marked
         envelope = self._lanes.open(cell, record)
         if envelope is None:
             self.settle_hand(cell, failed=False)
-        else:
-            self.release_hand(cell)
+            return None
+        hand, cell.hand = cell.hand, 0
+        # The other way round than in `release_hand`, for nobody has begun with it: killed between the two, it waits.
+        # crash: taken.opened
+        self._kernel.words[cell.word] = cell.handled << 24
+        # crash: taken.free
+        self._lanes.free(hand - 1)
+        # crash: taken.freed
         return envelope
 
     def peek(self, record: Any) -> Any:
@@ -213,7 +225,9 @@ def _lane_handler(handling: Handling, kernel: Kernel, lanes: Inlet) -> Handler:
         _dest, corr, kind, flags, block, length = record
         sender = corr >> 56
         cell.hand = hand = (sender << 16 | block) + 1
+        # crash: begin.mark
         words[cell.word] = cell.handled << 24 | hand
+        # crash: begin.marked
         if flags or kind > CALL:
             return open_from_lane(cell, record, me)
         reader = readers[sender]
@@ -265,11 +279,15 @@ def _lane_handler(handling: Handling, kernel: Kernel, lanes: Inlet) -> Handler:
             sink.reply(result)
         if cell.hand:
             cell.hand = 0
+            # crash: done.free
             reader.status[block] = free if length <= one_block else returned
+            # Before the word: in the other order a message would be neither in hand nor gone, and be handled twice.
+            # crash: done.freed
             lanes.freed = True
             if reader.buf[want]:
                 lanes.room_for(sender)
             words[cell.word] = handled << 24
+            # crash: done.over
         return True
 
     return from_lane

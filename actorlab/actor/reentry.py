@@ -121,8 +121,12 @@ def _settle(kernel: Kernel, cell: Cell) -> None:
     depth = len(cell.mailbox) - extra.unbounded
     if depth < cell.bounds.capacity:
         kernel.lifecycle.say_full(cell, False)
+    # Killed before the word: what was handled since is written off by number. Before the depth: as many have gone.
+    # crash: strand.word
     kernel.words[cell.word] = cell.handled << 24
+    # crash: strand.depth
     kernel.table.set_depth(cell.word, depth + special.settled())
+    # crash: strand.over
     if cell.mailbox:
         kernel.ready(cell)
 

@@ -221,7 +221,10 @@ class Kernel:
                             if cell.mailbox or cell.extra is not None:
                                 self.settle_phase(cell)
                             else:
+                                # Killed before this: its caller is, too, and nobody has it in his books.
+                                # crash: call.word
                                 words[cell.word] = handled << 24
+                                # crash: call.counted
                                 cell.phase = IDLE
                             if sink.direct:
                                 sink.outcome = result
@@ -322,11 +325,18 @@ class Kernel:
             depth -= extra.unbounded
             if extra.special is not None:
                 depth += extra.special.settled()
+                # crash: settle.aside
                 self.words[cell.word] = cell.handled << 24
+                # crash: settle.counted
                 self.table.set_depth(cell.word, depth)  # what is aside waits, though the mailbox be empty
         word = cell.word
+        # Killed before the word: what came by reference and was handled since seems to wait still, and is written off.
+        # Between word and depth: as many have gone since the depth was written, so nobody is counted twice.
+        # crash: settle.word
         self.words[word] = cell.handled << 24
+        # crash: settle.depth
         self.depths[word * 2 + self.depth_offset] = depth
+        # crash: settle.noted
         if mailbox:
             self.table.note_gone(word)
             cell.phase = READY
@@ -340,7 +350,10 @@ class Kernel:
             if cell.mailbox or cell.extra is not None:
                 self.settle_phase(cell)
             else:
+                # Killed before this: it has begun, and its starter is told by the controller that its worker died.
+                # crash: lent.word
                 self.words[cell.word] = cell.handled << 24
+                # crash: lent.over
                 cell.phase = IDLE
 
     # -- work of the kernel's own -----------------------------------------------------------------------------

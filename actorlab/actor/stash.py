@@ -51,7 +51,9 @@ def put_aside(cell: Cell, envelope: Any, sink: Any) -> bool:
         # Killed before the store, it is the message in hand; after it, one of those that wait in the lane.
         envelope = kernel.handling.record_in_hand(cell)
         cell.hand = 0
+        # crash: aside.word
         kernel.words[cell.word] = cell.handled << 24
+        # crash: aside.waits
     special = special_of(cell)
     with cell.main.mail_lock():
         special.aside.append(envelope)

@@ -180,11 +180,17 @@ class Books:
 
     def set_state(self, word: int, state: int) -> None:
         """Say what the actor is doing."""
+        # Killed before this: it is what it was, a start or an end under way, which whoever takes over sees to anyway.
+        # crash: state.before
         self._u8[word * 8 + STATE] = state
+        # crash: state.after
 
     def set_named(self, word: int) -> None:
         """Say that names stand for the actor: they are to be freed when it ends, by whichever process sees to that."""
+        # Before any name is published. Killed after it and before that: its names are looked for, and there are none.
+        # crash: named.before
         self._u8[word * 8 + FLAGS] |= Flag.NAMED
+        # crash: named.after
 
     def is_named(self, word: int) -> bool:
         """Whether names stand, or stood, for the actor."""
@@ -192,12 +198,20 @@ class Books:
 
     def set_incarnation(self, word: int, incarnation: int) -> None:
         """Count its restarts."""
+        # Killed before or after it: the next start in its place has this number, or one that nobody saw is left out.
+        # crash: incarnation.before
         self.u32[word * 2 + INCARNATION] = incarnation
+        # crash: incarnation.after
 
     def set_supervisor(self, word: int, supervisor: int, epoch: int) -> None:
         """Say who decides about its restart (0: nobody), and in which epoch of that one's process it was started."""
+        # Killed between the two: the epoch is that of the start before, which the same supervisor asked for. Were it
+        # another's, nobody would be waited for, and the place given up: the start is lost with us either way.
+        # crash: supervisor.before
         self.words[word + SUPERVISOR] = supervisor
+        # crash: supervisor.epoch
         self.u32[word * 2 + SUPERVISOR_EPOCH] = epoch
+        # crash: supervisor.after
 
     def supervisor_epoch(self, word: int) -> int:
         """Return the epoch of the process in which its supervisor started it."""
@@ -218,25 +232,39 @@ class Books:
 
     def set_depth(self, word: int, depth: int, gone: int | None = None) -> None:
         """Say how many messages wait; `gone`, if others may go meanwhile, is how many had before these were counted."""
+        # crash: depth.before
         self.u32[word * 2 + DEPTH] = depth
-        # Killed before this: more seem to have gone since than have, and fewer are written off than were lost.
+        # Killed before this: more seem to have gone since than have, and fewer are written off than were lost. In the
+        # other order an old depth would stand beside what has gone by now, and what was handled be written off as well.
+        # crash: depth.at
         self._u16[word * 4 + DEPTH_AT] = self.gone(word) if gone is None else gone
+        # crash: depth.after
 
     def note_gone(self, word: int) -> None:
         """The depth has just been written, and is not 0: note how many have gone by now."""
+        # crash: gone.before
         self._u16[word * 4 + DEPTH_AT] = self.gone(word)
+        # crash: gone.after
 
     def set_full(self, word: int, full: bool) -> None:
         """Say whether the mailbox is at capacity."""
+        # crash: full.before
         self._u8[word * 8 + FULL] = full
+        # crash: full.after
 
     def count_failed(self, word: int) -> None:
         """Count a message whose handler raised."""
+        # It came by reference. Killed before this, it is written off by number, as what waits.
+        # crash: failed.before
         self.u32[word * 2 + FAILED] += 1
+        # crash: failed.after
 
     def count_dead(self, word: int, count: int = 1) -> None:
         """Count dead letters."""
+        # It came by reference. Killed before this, it is written off by number, as what waits.
+        # crash: dead.before
         self.u32[word * 2 + DEAD_LETTERED] += count
+        # crash: dead.after
 
     # -- everybody's side -----------------------------------------------------------------------------------------
 
@@ -340,6 +368,7 @@ def _fresh(table: NodeTable) -> NodeTable:
 
     Small numbers are kinds of envelopes, and a lane's record begins with an address.
     """
+    # no crash point: of home 0 alone it matters, the controller's, and nobody takes over from that
     table.u32[GENERATION] = LAST_KIND
     return table
 

@@ -102,7 +102,11 @@ def drainer(inlet: Inlet, runtime: ProcessRuntime, kernel: Kernel, *, alone: boo
                                 rest = chain((record,), rest)
                                 raise
                             else:
+                                # Killed before this: the answer lies there for a question that died with us, and is
+                                # a late reply to who comes after. After it: gone, as who asked.
+                                # crash: answer.free
                                 reader.status[block] = FREE if length <= one_block else RETURNED
+                                # crash: answer.freed
                                 if reader.buf[want]:
                                     room_for(sender)
                                 question.reply(value)

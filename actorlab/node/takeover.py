@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from ..actor import CALL, OVERFLOWS, Behaviour, Cell, Kernel, Mailbox, behaviour_at
+from ..actor import CALL, OVERFLOWS, STOP, Behaviour, Cell, Kernel, Mailbox, behaviour_at
 from ..errors import ActorDied
 from ..ids import home_of, pack, process_of
 from ..message import WorkerDied
@@ -46,7 +46,7 @@ def take_over(kernel: Kernel, inlet: Inlet, board: Board, directory: Path, prede
     reason = predecessor or WorkerDied(kernel.home, "died")
     _finish_fate(kernel, inlet, books, reason)
     again = _adopt_actors(kernel, inlet, books, board, reason)
-    waited = {address: _waited(books, cell.word) for address, cell in kernel.cells.items()}
+    before = {address: waited(books, cell.word) for address, cell in kernel.cells.items()}
     lost = dict.fromkeys(kernel.cells, 0)
     for path in sorted(directory.glob(f"lane.*.{kernel.home}")):
         sender = int(path.name.split(".")[1])
@@ -58,16 +58,20 @@ def take_over(kernel: Kernel, inlet: Inlet, board: Board, directory: Path, prede
             if again.get(sender << 16 | block) != reader.position(block):
                 inlet.hand_on(record, sender)
     for address, cell in tuple(kernel.cells.items()):
-        died_inside = waited[address] - lost[address]
+        died_inside = before[address] - lost[address]
         if died_inside > 0:
             # Sent inside the dead worker, by reference: gone with it, known by number. Killed after this store and
             # before the depth is written: so many more have gone since, so nobody is counted twice.
+            # crash: takeover.lost
             books.count_dead(cell.word, died_inside)
+            # crash: takeover.written_off
             kernel.runtime.dead_letters.add(cell.name, address, f"{died_inside} messages", "worker_died")
+        # crash: takeover.depth
         books.set_depth(cell.word, cell.queued())
+        # crash: takeover.over
 
 
-def _waited(books: Books, word: int) -> int:
+def waited(books: Books, word: int) -> int:
     """Return how many messages waited, at least: those that came after the depth was written are not known."""
     return books.depth(word) - books.gone_since(word) - bool(books.words[word] & IN_HAND_MASK)
 
@@ -92,6 +96,13 @@ def _adopt_actors(kernel: Kernel, inlet: Inlet, books: Books, board: Board, reas
             hand, handled = 0, handled + 1
             # crash: takeover.handled
             books.words[word] = handled << 24
+            # crash: takeover.counted
+        elif hand and inlet.record_at(hand - 1)[2] == STOP:
+            # No message, and not begun with: it waits, as it would have before it was in hand and soon after.
+            hand = 0
+            # crash: takeover.stop
+            books.words[word] = handled << 24
+            # crash: takeover.stop_waits
         supervisor = view.supervisor
         owner = (supervisor, view.supervisor_epoch)
         if owner not in wanted:
@@ -130,10 +141,18 @@ def _try_again(kernel: Kernel, inlet: Inlet, books: Books, cell: Cell, hand: int
     attempt = books.table.u8[attempt_at] if books.u32[tried_at] == tried else 0
     if attempt >= cell.behaviour.redeliver:
         return False
-    # One more try. Killed before the count, the same try comes again.
-    books.u32[tried_at] = tried
+    # One more try. Killed before it is counted, the same try comes again; after that and before nothing is in hand any
+    # more, it counts though it was not begun. In the other order it would be begun, and not count.
+    if not attempt:
+        # crash: retry.forget
+        books.table.u8[attempt_at] = 0  # first: it is another message's count, which must not be taken for this one's
+        # crash: retry.tried
+        books.u32[tried_at] = tried
+    # crash: retry.attempt
     books.table.u8[attempt_at] = attempt + 1
+    # crash: retry.word
     books.words[cell.word] = cell.handled << 24
+    # crash: retry.waits
     kernel.admission.open_mailbox(cell).append(inlet.record_at(hand))
     return True
 

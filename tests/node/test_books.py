@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from actorlab.node import books as module
+from actorlab.node import takeover
 from actorlab.node.books import Books
+from actorlab.transport import arm_crashpoints
 
 HOME = 3
 FILES = (f"classes.{HOME}", f"tally.{HOME}", f"table.{HOME}")
@@ -40,4 +42,30 @@ def test_a_kernel_killed_while_it_made_its_books_leaves_them_to_the_next(tmp_pat
     assert view is not None
     assert reader.class_path(view.class_id) == "app:Clerk"
     reader.close()
+    books.close()
+
+
+CHANGES = [(10, 8, 2), (10, 0, 10), (2, 0, 7), (5, 70_000, 5), (10, 10, 0)]
+
+
+@pytest.mark.parametrize(("before", "handled", "left"), CHANGES)
+def test_between_any_two_stores_of_a_depth_no_more_seem_to_wait_than_do(before: int, handled: int, left: int) -> None:
+    """Whoever takes over writes off what seems to have waited: what was handled must not be among it (P5).
+
+    So the depth comes first: as many seem to have gone since as went since the last one. With the other store first the
+    old depth would stand there, and nobody have gone.
+    """
+    books = Books.anonymous(64, HOME)
+    _, word = books.open_slot("app:Clerk", 1000, "block", 1.0, 0, 0, 0)
+    books.set_depth(word, before)
+    books.words[word] += handled << 24
+    seen: list[tuple[str, int]] = []
+    undo = arm_crashpoints(module, lambda label: seen.append((label, takeover.waited(books, word))))
+    try:
+        books.set_depth(word, left)
+    finally:
+        undo()
+    assert [label for label, _ in seen] == ["depth.before", "depth.at", "depth.after"]
+    assert max(waited for _, waited in seen) <= max(left, before - handled)
+    assert seen[-1][1] == left
     books.close()
