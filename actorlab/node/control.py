@@ -260,6 +260,7 @@ def shed(kernel: Kernel, soft_bytes: int) -> None:
     kernel.admission.shed(soft_bytes)
     runtime = kernel.runtime
     if isinstance(runtime, ProcessRuntime) and runtime.board is not None:
+        # no crash point: it says where new actors should not go; the slot's next process says that they may
         runtime.board.u8[runtime.process * ROW_BYTES + SHEDDING] = bool(soft_bytes)
 
 

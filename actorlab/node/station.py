@@ -23,7 +23,7 @@ from ..ids import CONTROLLER_HOME
 from ..lean_dataclass import dataclass
 from ..message import WorkerDied
 from ..registry import MembershipReader, Names, open_reader
-from ..transport import GUEST, ROW_BYTES, Board, Outlet
+from ..transport import Board, Outlet
 from .books import Books
 from .carrier import NameCarrier
 from .control import operations
@@ -77,8 +77,7 @@ class Station:
         self._board = board = Board.open(directory / "board")
         with no_collections():
             self._handover = read_handover(directory, slot) if who.resumes else None
-        epoch = board.occupy(slot, os.getpid(), goes_on=self._handover is not None)
-        board.u8[slot * ROW_BYTES + GUEST] = guest
+        epoch = board.occupy(slot, os.getpid(), goes_on=self._handover is not None, guest=guest)
         self.runtime = runtime = ProcessRuntime(who.node_id, slot, options, directory)
         books = Books.create(directory, options.max_actors, slot)
         runtime.epoch = epoch

@@ -108,8 +108,11 @@ class Board:
 
     def post_room(self, receiver: int, sender: int) -> int:
         """Say that `sender` freed blocks that `receiver` waits for, whatever news is up; return how it sleeps."""
+        # Killed before this: the blocks are free, and whoever reaps us posts to all our senders.
+        # crash: room.news
         with self._lock:
             self.u8[receiver * ROW_BYTES + NEWS_AT + sender] = 2
+        # crash: room.asleep
         return int(self.u8[receiver * ROW_BYTES])
 
     def take(self, receiver: int) -> list[int]:
@@ -142,29 +145,48 @@ class Board:
         start = ROWS_AT + receiver * ROW_BYTES + NEWS_AT
         if self.mapped[start : start + SLOTS] == _QUIET:
             return True
+        # Killed with the mark up, here as anywhere in its sleep: senders ring for nobody until a new process is awake.
+        # crash: sleep.awake
         self.u8[receiver * ROW_BYTES] = AWAKE
+        # crash: sleep.over
         return False
 
     def wake(self, receiver: int) -> None:
         """Say that `receiver` is awake. No sender does this for it: one killed before it rang would leave it asleep."""
+        # crash: wake.mark
         self.u8[receiver * ROW_BYTES] = AWAKE
+        # crash: wake.over
 
-    def occupy(self, slot: int, pid: int, *, goes_on: bool = False) -> int:
+    def occupy(self, slot: int, pid: int, *, goes_on: bool = False, guest: bool = False) -> int:
         """Put a new process into a slot (nobody else's is left in it) and return its epoch, from 1.
 
         Its beats begin at 0, and it is awake. News stays: it is about lanes, which outlive processes. `goes_on`: all
-        that its predecessor had was handed over to it, so the epoch is the same.
+        that its predecessor had was handed over to it, so the epoch is the same. `guest`: its process has another slot.
+
+        Killed before the last store: the pid is the predecessor's, who is dead, so nobody is taken for alive; what the
+        rest says is nobody's, and the next process says it anew.
         """
-        row = slot * ROW_BYTES
+        row, at = slot * ROW_BYTES, slot * ROW_U32
         words, u32 = self.u64, self.u32
+        # crash: occupy.awake
         self.u8[row] = AWAKE
-        self.u8[row + SHEDDING] = self.u8[row + GUEST] = 0
+        # crash: occupy.shedding
+        self.u8[row + SHEDDING] = 0
+        # crash: occupy.guest
+        self.u8[row + GUEST] = guest
         for field in (BEAT, BEAT2, CURRENT, BUSY_FROM):
+            # crash: occupy.beats
             words[slot * ROW_U64 + field] = 0
-        epoch = u32[slot * ROW_U32 + EPOCH] + (not goes_on) & 0xFFFFFFFF or 1
-        u32[slot * ROW_U32 + EPOCH] = epoch
-        u32[slot * ROW_U32 + PROCESSES] += 1
-        u32[slot * ROW_U32 + PID] = pid  # last: a pid that is seen belongs to the epoch that is seen
+        epoch = u32[at + EPOCH] + (not goes_on) & 0xFFFFFFFF or 1
+        # Killed after this: an epoch in which nobody did anything, and which is left out.
+        # crash: occupy.number
+        u32[at + EPOCH] = epoch
+        # crash: occupy.processes
+        u32[at + PROCESSES] += 1
+        # Last, for a pid that is seen belongs to the epoch that is seen.
+        # crash: occupy.pid
+        u32[at + PID] = pid
+        # crash: occupy.over
         return epoch
 
     @property
@@ -175,6 +197,7 @@ class Board:
     @workers.setter
     def workers(self, number: int) -> None:
         """By the controller, when the new one is ready: from here on actors are placed there. One aligned store."""
+        # no crash point: one store of the controller's, which nobody comes after
         self._segment.buf[WORKERS_AT : WORKERS_AT + 4].cast("I")[0] = number
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from actorlab.transport import (
 )
 
 SENDER, RECEIVER = 1, 2
+TAKING = [label for label in crashpoint_labels(board) if label.startswith("occupy.")]
 LABELS = [(module, label) for module in (board, watch) for label in crashpoint_labels(module)]
 NAMES = [f"{label}" for _, label in LABELS]
 
@@ -68,6 +69,11 @@ def both_ends(folder):
                     reader.free(record[4])
             if shared.sleep(RECEIVER):
                 shared.wake(RECEIVER)
+            shared.post(RECEIVER, SENDER)
+            assert not shared.sleep(RECEIVER)  # there is news
+            assert shared.take(RECEIVER) == [SENDER]
+            shared.post_room(SENDER, RECEIVER)
+            shared.occupy(SENDER, number)
 
 
 @pytest.mark.parametrize("n", [1, 2])
@@ -115,3 +121,39 @@ def test_news_that_a_killed_sender_did_not_put_up_is_put_up_by_its_reaper(folder
         assert asleep  # it had gone to sleep in good faith
         shared.wake(RECEIVER)
         shared.close()
+
+
+ROW64, ROW32, ROW8 = board.ROW_U64 * RECEIVER, board.ROW_U32 * RECEIVER, board.ROW_BYTES * RECEIVER
+OLD, NEW = 4711, 4712
+
+
+def seat(shared):
+    """Return what a row says of its process: pid, epoch, processes, guest, shedding, how it sleeps, its beats."""
+    u8 = shared.u8[ROW8], shared.u8[ROW8 + board.SHEDDING], shared.u8[ROW8 + board.GUEST]
+    beats = [shared.u64[ROW64 + at] for at in (board.BEAT, board.BEAT2, board.CURRENT, board.BUSY_FROM)]
+    return (*(shared.u32[ROW32 + at] for at in (board.PID, board.EPOCH, board.PROCESSES)), *u8, beats)
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+@pytest.mark.parametrize(("label", "n"), [(label, n) for label in TAKING for n in range(1, 1 + 4 ** ("beats" in label))])
+def test_a_pid_that_is_seen_belongs_to_the_epoch_and_to_all_else_that_is_seen(folder, label, n, goes_on):
+    """Its predecessor's pid is a dead one's, whatever else is seen; with the new one all is the new one's."""
+    shared = Board.open(folder / "board")
+    assert shared.occupy(RECEIVER, OLD) == 1
+    for at in (board.BEAT, board.BEAT2, board.CURRENT, board.BUSY_FROM):
+        shared.u64[ROW64 + at] = 9
+    shared.u8[ROW8] = shared.u8[ROW8 + board.SHEDDING] = 1
+    assert in_child(
+        lambda: Board.open(folder / "board").occupy(RECEIVER, NEW, goes_on=goes_on, guest=True), board, label, n
+    )
+    epoch = 1 if goes_on else 2
+    pid, *rest = seat(shared)
+    assert pid == (NEW if label == "occupy.over" else OLD)
+    if pid == NEW:
+        assert rest == [epoch, 2, AWAKE, 0, 1, [0] * 4]
+    else:
+        assert rest[0] in (1, epoch) and rest[1] in (1, 2)
+    again = shared.occupy(RECEIVER, NEW + 1)
+    assert seat(shared) == (NEW + 1, again, rest[1] + 1, AWAKE, 0, 0, [0] * 4)
+    assert again == rest[0] + 1  # an epoch is nobody else's
+    shared.close()
