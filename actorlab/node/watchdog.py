@@ -59,12 +59,17 @@ class LoopWatch:
     def beat(self) -> None:
         """Count, ask the loop for a sign of life, and warn if the last question is unanswered for too long."""
         words, row = self._words, self._row
+        # no crash point: that it changes is what is looked at, and the slot's next process begins at 0
         words[row + BEAT2] += 1
         self._signs.beat()
         if self._answered:
             if self._warned:
                 self._warned = False
-                words[row + CURRENT] = words[row + BUSY_FROM] = 0
+                # crash: held.over
+                words[row + CURRENT] = 0  # first, so that who is seen is seen with the time since then
+                # crash: held.nobody
+                words[row + BUSY_FROM] = 0
+                # crash: held.never
             self._answered = False
             self._owed = 0
             self._asked_ns = time.monotonic_ns()
@@ -81,6 +86,7 @@ class LoopWatch:
 
     def _answer(self) -> None:
         self._answered = True
+        # no crash point: that it changes is what is looked at, and the slot's next process begins at 0
         self._words[self._row + BEAT] += 1
         self._signs.turned()
         self._kernel.admission.publish_depths()
@@ -95,8 +101,11 @@ class LoopWatch:
         where = place_of(sys._current_frames().get(kernel.ident))
         seconds = self.held_ns() / 1e9
         actor, address = (cell.name, cell.address) if cell is not None and generation_of(cell.address) else ("", 0)
+        # crash: held.since
         self._words[self._row + BUSY_FROM] = self._asked_ns
+        # crash: held.by
         self._words[self._row + CURRENT] = address
+        # crash: held.said
         named = f"{actor} <{show(address)}>" if address else "something"
         text = (
             f"{named} holds worker {kernel.home} for {seconds:.1f} s{where}: nobody else there gets on. "

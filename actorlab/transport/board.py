@@ -108,7 +108,7 @@ class Board:
 
     def post_room(self, receiver: int, sender: int) -> int:
         """Say that `sender` freed blocks that `receiver` waits for, whatever news is up; return how it sleeps."""
-        # Killed before this: the blocks are free, and whoever reaps us posts to all our senders.
+        # Killed before this: the room is there, and who waits for it finds it when he looks again, a little later.
         # crash: room.news
         with self._lock:
             self.u8[receiver * ROW_BYTES + NEWS_AT + sender] = 2

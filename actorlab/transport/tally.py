@@ -76,8 +76,10 @@ class Tally:
         # crash: bury.rest
         if failed:
             words[at + _FAILED] += failed
+        # crash: bury.failed
         if dead_lettered:
             words[at + _DEAD] += dead_lettered
+        # crash: bury.dead
         if restarts:
             words[at + _RESTARTS] += restarts
         # crash: bury.ended
@@ -88,8 +90,13 @@ class Tally:
     def say_local(self, class_id: int, messages: int, size_bytes: int) -> None:
         """Say what waits in the mailboxes of the class's actors by reference, and roughly how large it is."""
         at = self._row(class_id)
+        # What waits by reference dies with its process; killed in between, the number is new and the size is old. The
+        # next process says both anew.
+        # crash: local.messages
         self._words[at + _LOCAL] = messages
+        # crash: local.bytes
         self._words[at + _LOCAL_BYTES] = size_bytes
+        # crash: local.said
 
     def close(self) -> None:
         """Unmap. Idempotent; the file stays."""

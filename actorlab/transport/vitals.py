@@ -145,6 +145,7 @@ class Vitals:
         words[_EPOCH] = 0
         # crash: occupy.fields
         for at in (*range(_BEAT, _PRIVATE + 1), *range(_HISTOGRAM, _HISTOGRAM + BINS)):
+            # crash: occupy.each
             words[at] = 0
         # crash: occupy.epoch
         words[_EPOCH] = epoch
@@ -153,10 +154,12 @@ class Vitals:
 
     def beat(self, now_ns: int) -> None:
         """The heart beats."""
+        # no crash point: one store of when it happened, and again at the next beat
         self._words[_BEAT] = now_ns
 
     def turned(self, now_ns: int) -> None:
         """The loop turns."""
+        # no crash point: one store of when it happened, and again at the next turn
         self._words[_TURNED] = now_ns
 
     def count_pause(self, pause_ns: int, full: bool) -> None:
@@ -168,8 +171,11 @@ class Vitals:
         # Killed here: the quantiles know of it, the count does not.
         # crash: pause.total
         words[_GC_PAUSE] += pause_ns
+        # crash: pause.longest
         if pause_ns > words[_GC_MAX]:
             words[_GC_MAX] = pause_ns
+        # Killed here: longer than any that is counted, perhaps, by the one that is not.
+        # crash: pause.full
         if full:
             words[_FULL] += 1
         # crash: pause.count
@@ -184,17 +190,28 @@ class Vitals:
     def say_gc(self, frozen: int, thresholds: tuple[int, int, int]) -> None:
         """Say how the collector is set."""
         words = self._words
+        # crash: collector.frozen
         words[_FROZEN] = frozen
-        words[_THRESHOLDS], words[_THRESHOLDS + 1], words[_THRESHOLDS + 2] = thresholds
+        # Killed in between: some as they were, which says nothing of a process that collects no more.
+        # crash: collector.young
+        words[_THRESHOLDS] = thresholds[0]
+        # crash: collector.middle
+        words[_THRESHOLDS + 1] = thresholds[1]
+        # crash: collector.old
+        words[_THRESHOLDS + 2] = thresholds[2]
+        # crash: collector.said
 
     def say_private(self, size_bytes: int) -> None:
         """Say how much memory is this process's alone. One store: a reader sees the figure before or this one."""
+        # crash: private.before
         self._words[_PRIVATE] = size_bytes
+        # crash: private.said
 
     def add_sample(self, sample: Sample) -> None:
         """Add a row to the census; the oldest of 128 goes for it."""
         words = self._words
         taken = words[_SAMPLES_TAKEN]
+        # crash: sample.empty
         if sample.actors <= 1:  # the one is about to be built; its class has been imported
             words[_EMPTY] = sample.anonymous_bytes
         flat = [number for pair in sample.counts[:CLASSES_A_SAMPLE] for number in pair]

@@ -134,8 +134,11 @@ def seat(shared):
     return (*(shared.u32[ROW32 + at] for at in (board.PID, board.EPOCH, board.PROCESSES)), *u8, beats)
 
 
+SEATS = [(label, n) for label in TAKING for n in range(1, 1 + 4 ** ("beats" in label))]
+
+
 @pytest.mark.parametrize("goes_on", [False, True])
-@pytest.mark.parametrize(("label", "n"), [(label, n) for label in TAKING for n in range(1, 1 + 4 ** ("beats" in label))])
+@pytest.mark.parametrize(("label", "n"), SEATS)
 def test_a_pid_that_is_seen_belongs_to_the_epoch_and_to_all_else_that_is_seen(folder, label, n, goes_on):
     """Its predecessor's pid is a dead one's, whatever else is seen; with the new one all is the new one's."""
     shared = Board.open(folder / "board")
