@@ -33,11 +33,11 @@ _STORING = frozenset(
 )
 _CALLS = frozenset(number for number, name in enumerate(dis.opname) if name.startswith("CALL"))
 _CHANGING = frozenset(
-    """
-    link unlink remove rename replace symlink mkdir rmdir open write pwrite ftruncate truncate chmod fchmod
-    copy_file_range sendfile
-    """.split()
-)
+    (
+        "link", "unlink", "remove", "rename", "replace", "symlink", "mkdir", "rmdir", "open", "write", "pwrite",
+        "ftruncate", "truncate", "chmod", "fchmod", "copy_file_range", "sendfile",
+    )
+)  # fmt: skip
 
 
 class _Watched:

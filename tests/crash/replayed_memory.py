@@ -86,14 +86,15 @@ class Log:
         base = Path(folder)
         base.mkdir(mode=0o700)
         with _Stage(base) as stage:
-            notes: list[tuple[Any, ...]] = []
+            said: dict[str, list[Any]] = {}
             for number, (step, look) in enumerate(_torn(self.steps, backwards)):
                 if isinstance(step, Note):
-                    notes.append(step.words)
+                    word, *rest = step.words
+                    said.setdefault(word, []).append(rest[0] if len(rest) == 1 else tuple(rest))
                 else:
                     stage.make(step)
                 if look:
-                    yield Prefix(number, step.where, tuple(notes), stage)
+                    yield Prefix(number, step.where, said, stage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class Prefix:
 
     number: int
     where: str
-    notes: tuple[tuple[Any, ...], ...]
+    notes: dict[str, list[Any]] = field(repr=False)
     stage: _Stage = field(repr=False)
 
     @property
@@ -114,8 +115,8 @@ class Prefix:
         return self.stage.copy()
 
     def said(self, word: str) -> list[Any]:
-        """Return what came with each note that begins with `word`."""
-        return [words[1] if len(words) == 2 else words[1:] for words in self.notes if words[0] == word]
+        """Return what came with each note so far that begins with `word`."""
+        return list(self.notes.get(word, ()))
 
 
 def _torn(steps: Sequence[Step], backwards: bool) -> Iterator[tuple[Step, bool]]:

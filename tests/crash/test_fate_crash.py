@@ -48,17 +48,21 @@ def in_child(work, label=""):
 
 @pytest.fixture
 def place(tmp_path):
-    """A table with one actor that has message 1 of 5 in hand, and the lane the messages came by."""
-    create_lane(tmp_path / "lane", 64)
-    table = NodeTable.create(tmp_path / "table", 16, 1)
+    return prepared(tmp_path)
+
+
+def prepared(folder):
+    """Make a table with one actor that has message 1 of 5 in hand, and the lane the messages came by."""
+    create_lane(folder / "lane", 64)
+    table = NodeTable.create(folder / "table", 16, 1)
     index, _ = table.allocate(slot_template())
-    with LaneWriter(tmp_path / "lane") as writer, LaneReader(tmp_path / "lane") as reader:
+    with LaneWriter(folder / "lane") as writer, LaneReader(folder / "lane") as reader:
         for number in range(1, 6):
             assert writer.try_send(7, number, 1, 0, b"x") >= 0
         records = reader.drain()
     table.words[index * SLOT_WORDS] = 40 << 24 | in_hand(SENDER, records[0][4])
     table.close()
-    return tmp_path, index, [record[4] for record in records]
+    return folder, index, [record[4] for record in records]
 
 
 def settle(place, which, failed, is_in_hand):
