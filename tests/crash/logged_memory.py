@@ -15,6 +15,7 @@ Not seen: what another thread stores meanwhile is taken for the next instruction
 from __future__ import annotations
 
 import dis
+import linecache
 import mmap
 import os
 import stat
@@ -73,7 +74,7 @@ class Logged:
         self._modes: dict[int, int] = {}
         self._made = self._runs = 0
         self._codes: dict[CodeType, bytes] = {}
-        self._pending, self._called, self._where = False, False, "before"
+        self._pending, self._called, self._at = False, False, ("", 0)
         self._before: tuple[Any, Any] = (None, None)
         self._caller: FrameType | None = None
 
@@ -121,7 +122,7 @@ class Logged:
             opcode = codes[frame.f_lasti]
             if opcode in _STORING:
                 self._pending, self._called = True, opcode in _CALLS
-                self._where = f"{os.path.basename(code.co_filename)}:{frame.f_lineno}"
+                self._at = code.co_filename, frame.f_lineno
             return self._trace
         if event == "call":
             if not code.co_filename.startswith(SOURCES) or code.co_filename == __file__:
@@ -137,8 +138,12 @@ class Logged:
             and called.__name__ in _CHANGING
             and frame.f_code.co_filename != __file__
         ):
-            self._where = f"{called.__name__} at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+            self._at = frame.f_code.co_filename, frame.f_lineno
             self._look_at_folder()
+
+    def _where(self) -> str:
+        file, line = self._at
+        return f"{os.path.basename(file)}:{line} {linecache.getline(file, line).strip()}"
 
     def _look(self) -> None:
         for file in self._files.values():
@@ -152,9 +157,9 @@ class Logged:
         words, first = np.unique(changed >> 3, return_index=True)
         last = np.append(first[1:], len(changed)) - 1
         self._runs += 1
-        called = self._called and len(words) > 1
+        called, where = self._called and len(words) > 1, self._where()
         for begin, end in zip(changed[first].tolist(), changed[last].tolist(), strict=True):
-            self.steps.append(Store(file.number, begin, now[begin : end + 1], self._runs, called, self._where))
+            self.steps.append(Store(file.number, begin, now[begin : end + 1], self._runs, called, where))
         file.seen = now
 
     def _look_at_folder(self) -> None:
@@ -189,4 +194,4 @@ class Logged:
         self._look()
         if contents or names != self._names or modes != self._modes:
             self._names, self._modes = names, modes
-            self.steps.append(Folder(names, modes, contents, self._where))
+            self.steps.append(Folder(names, modes, contents, self._where()))

@@ -19,7 +19,10 @@ MANY = 6
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """At most 8 bytes, aligned or within such: stored at `at` of a file, by the `run`-th instruction that stored."""
+    """At most 8 bytes, aligned or within such: stored at `at` of a file, by the `run`-th instruction that stored.
+
+    `called`: by what it called, and with others; `where`: the line of the source.
+    """
 
     file: int
     at: int
@@ -62,14 +65,9 @@ class Log:
         """Where among the steps the stores are."""
         return [at for at, step in enumerate(self.steps) if isinstance(step, Store)]
 
-    def store_at(self, offset: int, n: int = 0, file: int | None = None) -> int:
-        """Return where among the steps the n-th store is that touches byte `offset` (of that file)."""
-        return [
-            at
-            for at in self.stores
-            if self.steps[at].at <= offset < self.steps[at].at + len(self.steps[at].data)
-            and file in (None, self.steps[at].file)
-        ][n]
+    def store_by(self, line: str, n: int = 0) -> int:
+        """Return where among the steps the n-th store is whose line in the source has `line` in it."""
+        return [at for at in self.stores if line in self.steps[at].where][n]
 
     def swapped(self, one: int, other: int) -> Log:
         """Return the log of a writer that made these two stores in the other order."""

@@ -15,8 +15,8 @@ from logged_memory import Logged
 from replayed_memory import Log, Prefix
 from test_lane_model import BLOCKS, check, payload, recovered
 
-from actorlab.transport import LaneReader, LaneView, LaneWriter, create_lane, span_of
-from actorlab.transport.lane_layout import BLOCK_SHIFT, RING, TAIL, WANT
+from actorlab.transport import LaneReader, LaneWriter, create_lane, span_of
+from actorlab.transport.lane_layout import WANT
 
 BOTH = pytest.mark.parametrize("backwards", [False, True], ids=["up", "down"])
 
@@ -73,17 +73,17 @@ def test_a_receiver_reads_after_any_store_of_the_sender_what_it_said_was_sent(
     receive_alive(log, tmp_path / "replay", backwards)
 
 
-@pytest.mark.parametrize("what", ["status", "payload", "ring"])
-def test_a_sender_that_publishes_before_it_has_written_is_found_out(folder: Path, tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize(
+    "early",
+    ["self.mapped[start : start + length] = payload", "self.status[block] = SPAN", "self.ring[position & self.mask]"],
+    ids=["payload", "status", "ring"],
+)
+def test_a_sender_that_publishes_before_it_has_written_is_found_out(folder: Path, tmp_path: Path, early: str) -> None:
     log = sending(folder, [2, 3, 5, 6])
-    with LaneView(folder / "lane") as view:
-        # the second message takes blocks 1 to 16, of which the second has nothing but payload
-        at = {"status": view.status_at + 1, "payload": view.data + (2 << BLOCK_SHIFT), "ring": RING + 4 * 2 + 1}[what]
-    tail = log.store_at(TAIL * 8, 1)
-    early = log.store_at(at)
-    assert early < tail, "it is written before"
+    one, tail = log.store_by(early), log.store_by("self.words[TAIL] = self._tail")
+    assert one < tail, "it is written before"
     with pytest.raises((AssertionError, IndexError)):
-        receive_alive(log.swapped(early, tail), tmp_path / "replay", False)
+        receive_alive(log.swapped(one, tail), tmp_path / "replay", False)
 
 
 def receiving(folder: Path, count: int) -> Log:
