@@ -36,7 +36,7 @@ _CALLS = frozenset(number for number, name in enumerate(dis.opname) if name.star
 _CHANGING = frozenset(
     (
         "link", "unlink", "remove", "rename", "replace", "symlink", "mkdir", "rmdir", "open", "write", "pwrite",
-        "ftruncate", "truncate", "chmod", "fchmod", "copy_file_range", "sendfile",
+        "writev", "ftruncate", "truncate", "chmod", "fchmod", "copy_file_range", "sendfile",
     )
 )  # fmt: skip
 

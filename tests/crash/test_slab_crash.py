@@ -48,17 +48,20 @@ BORROWING = [label for label in crashpoint_labels(slab_borrower) if label not in
 class Place:
     """A directory with a lane from slot 1 to slot 2, and the epochs of both where every process sees them."""
 
+    slab_bytes = 32 * MIB
+
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.lane = lane_path(directory, SENDER, RECEIVER)
-        create_lane(self.lane, 64)
+        if not self.lane.exists():
+            create_lane(self.lane, 64)
         self.shared = mmap.mmap(-1, mmap.PAGESIZE)
         self.epochs = memoryview(self.shared).cast("I")
         self.epochs[SENDER] = self.epochs[RECEIVER] = 1
 
     def spill(self, slot: int) -> Spill:
         epochs = self.epochs
-        return Spill(self.directory, slot, epochs[slot], 64 * MIB, 32 * MIB, lambda slot: epochs[slot])
+        return Spill(self.directory, slot, epochs[slot], 64 * MIB, self.slab_bytes, lambda slot: epochs[slot])
 
     def in_lane(self) -> set[bytes]:
         with LaneView(self.lane) as lane:
@@ -126,7 +129,7 @@ def records(reader: LaneReader, found: list[Any]) -> Iterator[tuple[int, int, by
         yield block, number, reader.payload_bytes(block, length)
 
 
-def settle(place: Place) -> list[int]:
+def settle(place: Place, look: Callable[..., Any] = take) -> list[int]:
     """Be the next sender and the next receiver; return the numbers that arrive. Afterwards nothing may be left."""
     place.epochs[SENDER] += 1
     place.epochs[RECEIVER] += 1
@@ -135,7 +138,7 @@ def settle(place: Place) -> list[int]:
     numbers = []
     with LaneReader(place.lane) as reader:
         for block, number, token in records(reader, reader.survivors()):
-            take(receiver, token, number)
+            look(receiver, token, number)
             numbers.append(number)
             reader.free(block)
     sender.rest(time.monotonic())
@@ -363,7 +366,7 @@ def test_processes_killed_at_random_never_show_a_torn_message_and_leave_nothing(
     settle_after_all(place)
 
 
-def settle_after_all(place: Place) -> None:
+def settle_after_all(place: Place, look: Callable[..., Any] = take) -> None:
     """Be the next sender and receiver; one message may have been in hand."""
     place.epochs[SENDER] += 1
     place.epochs[RECEIVER] += 1
@@ -374,7 +377,7 @@ def settle_after_all(place: Place) -> None:
             if i == 0:
                 receiver.discard(token)
             else:
-                take(receiver, token, number)
+                look(receiver, token, number)
             reader.free(block)
     sender.rest(time.monotonic())
     assert place.files() == []
