@@ -100,7 +100,7 @@ class VitalsView:
     """Anonymous memory before the first actor; 0 not known."""
     histogram: tuple[int, ...]
     samples: tuple[Sample, ...]
-    """Oldest first."""
+    """Oldest first; 127 of a full census."""
     private_bytes: int = 0
     """What the process said is its alone; 0: nothing."""
 
@@ -221,7 +221,7 @@ class Vitals:
         self._bytes[at : at + SAMPLE_BYTES] = _SAMPLE.pack(
             sample.anonymous_bytes, sample.actors, min(sample.depth, 2**32 - 1), *flat
         )
-        # Killed here: the row does not count. While its place is an older row's, that one is seen with our figures.
+        # Killed here or before: the row does not count, and the older one in its place is shown no more.
         # crash: sample.count
         words[_SAMPLES_TAKEN] = taken + 1
         # crash: sample.done
@@ -239,7 +239,7 @@ def view_vitals(raw: bytes) -> VitalsView:
     words = memoryview(raw)[:_CENSUS_AT].cast("Q")
     taken = words[_SAMPLES_TAKEN]
     samples = []
-    for number in range(max(0, taken - SAMPLES), taken):
+    for number in range(max(0, taken - SAMPLES + 1), taken):  # the one before may be being overwritten
         anonymous, actors, depth, *flat = _SAMPLE.unpack_from(raw, _CENSUS_AT + number % SAMPLES * SAMPLE_BYTES)
         pairs = zip(flat[::2], flat[1::2], strict=True)
         samples.append(Sample(anonymous, actors, depth, tuple(pair for pair in pairs if pair[1])))

@@ -80,6 +80,11 @@ def both_ends(folder):
 @pytest.mark.parametrize(("module", "label"), LABELS, ids=NAMES)
 def test_who_comes_after_either_end_sees_every_message_and_is_rung_for_the_next(folder, module, label, n):
     assert in_child(lambda: both_ends(folder), module, label, n)
+    come_after(folder)
+
+
+def come_after(folder):
+    """Be the next receiver, and then a sender: what was sent is found, and the next message is rung for."""
     shared = Board.open(folder / "board")
     before = shared.u32[RECEIVER * 80 + 7]
     assert shared.occupy(RECEIVER, os.getpid()) == before + 1
