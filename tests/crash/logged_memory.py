@@ -64,10 +64,13 @@ class _Watched:
 
 
 class Logged:
-    """Use it with `with`: what happens in `folder` meanwhile, in this thread, is in `log`. `note` says what it is."""
+    """Use it with `with`: what happens in `folder` meanwhile, in this thread, is in `log`. `note` says what it is.
 
-    def __init__(self, folder: os.PathLike[str]) -> None:
-        self.folder = os.fspath(folder)
+    `only_calls`: nothing is mapped for writing there, so system calls alone are looked at.
+    """
+
+    def __init__(self, folder: os.PathLike[str], *, only_calls: bool = False) -> None:
+        self.folder, self._only_calls = os.fspath(folder), only_calls
         self.steps: list[Step] = []
         self._files: dict[tuple[int, int], _Watched] = {}
         self._names: dict[str, int | str | None] = {}
@@ -82,15 +85,16 @@ class Logged:
         self._look_at_folder()
         self._before = sys.gettrace(), sys.getprofile()
         sys.setprofile(self._profile)
-        sys.settrace(self._trace)
-        caller = self._caller = sys._getframe(1)  # whose stores are stores as well
-        caller.f_trace, caller.f_trace_opcodes, caller.f_trace_lines = self._trace, True, False
+        if not self._only_calls:
+            sys.settrace(self._trace)
+            caller = self._caller = sys._getframe(1)  # whose stores are stores as well
+            caller.f_trace, caller.f_trace_opcodes, caller.f_trace_lines = self._trace, True, False
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         trace, profile = self._before
         sys.settrace(trace)
-        sys.setprofile(profile)
+        sys.setprofile(profile if callable(profile) else None)  # cProfile is none that could be put back
         if self._caller is not None:
             self._caller.f_trace, self._caller.f_trace_opcodes, self._caller.f_trace_lines = trace, False, True
         self._caller = None

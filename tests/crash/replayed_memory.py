@@ -75,8 +75,10 @@ class Log:
         steps[one], steps[other] = steps[other], steps[one]
         return Log(tuple(steps))
 
-    def prefixes(self, folder: os.PathLike[str], *, backwards: bool = False) -> Iterator[Prefix]:
-        """Replay in a new `folder`, yielding after every step.
+    def prefixes(
+        self, folder: os.PathLike[str], *, backwards: bool = False, many: int = MANY
+    ) -> Iterator[Prefix]:
+        """Replay in a new `folder`, yielding after every step; of what one instruction stored, after about `many`.
 
         `prefix.live` is one folder in which the stores are made one after the other: who has it mapped sees them come.
         `prefix.copy()` is the same in a folder of its own, where a successor may do what he likes.
@@ -85,7 +87,7 @@ class Log:
         base.mkdir(mode=0o700)
         with _Stage(base) as stage:
             said: dict[str, list[Any]] = {}
-            for number, (step, look) in enumerate(_torn(self.steps, backwards)):
+            for number, (step, look) in enumerate(_torn(self.steps, backwards, many)):
                 if isinstance(step, Note):
                     word, *rest = step.words
                     said.setdefault(word, []).append(rest[0] if len(rest) == 1 else tuple(rest))
@@ -108,16 +110,16 @@ class Prefix:
     def live(self) -> Path:
         return self.stage.live
 
-    def copy(self) -> Path:
-        """Return a fresh folder with the files; the one before is gone then."""
-        return self.stage.copy()
+    def copy(self, to: Path | None = None) -> Path:
+        """Return a fresh folder with the files, `to` if told; the one before is gone then."""
+        return self.stage.copy(to)
 
     def said(self, word: str) -> list[Any]:
         """Return what came with each note so far that begins with `word`."""
         return list(self.notes.get(word, ()))
 
 
-def _torn(steps: Sequence[Step], backwards: bool) -> Iterator[tuple[Step, bool]]:
+def _torn(steps: Sequence[Step], backwards: bool, many: int) -> Iterator[tuple[Step, bool]]:
     """Yield the steps, those of one instruction in either order, and whether to look at what there is after it."""
     at = 0
     while at < len(steps):
@@ -129,7 +131,7 @@ def _torn(steps: Sequence[Step], backwards: bool) -> Iterator[tuple[Step, bool]]
                 zeros = bytes(steps[end - 1].at + len(steps[end - 1].data) - step.at)
                 yield replace(step, data=zeros, where=f"{step.where}, cleared"), True
         run = steps[at:end][:: -1 if backwards else 1]
-        every = -(-len(run) // MANY)
+        every = -(-len(run) // many)
         for number, one in enumerate(run, 1):
             yield one, number % every == 0 or number == len(run)
         at = end
@@ -191,10 +193,10 @@ class _Stage:
             _put(self.live / name, thing, self._files)
         self.names, self.modes = step.names, step.modes
 
-    def copy(self) -> Path:
+    def copy(self, to: Path | None) -> Path:
         self._copies += 1
-        shutil.rmtree(self.base / f"copy{self._copies - 1}", ignore_errors=True)
-        folder = self.base / f"copy{self._copies}"
+        shutil.rmtree(to or self.base / f"copy{self._copies - 1}", ignore_errors=True)
+        folder = to or self.base / f"copy{self._copies}"
         folder.mkdir(mode=0o700)
         first: dict[int, Path] = {}
         for name in sorted(self.names):

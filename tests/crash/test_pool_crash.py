@@ -127,10 +127,12 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {"files": with_files, "memory": i
 class Stage:
     """Where a scenario plays: what was there before, and what must hold after it, wherever it stopped."""
 
-    def __init__(self, name: str, base: Path) -> None:
+    def __init__(self, name: str, base: Path, *, found: bool = False) -> None:
         self.name, self.base = name, base
-        base.mkdir(mode=0o700)
         self.keeper: Janitor | None = None
+        if found:
+            return
+        base.mkdir(mode=0o700)
         if name == "memory":
             ContextPool(base, "m", settings=PoolSettings(MIB, backend="memfd"))
             self.keeper = Janitor(str(base / "m"))
