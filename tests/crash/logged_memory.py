@@ -36,7 +36,7 @@ _CALLS = frozenset(number for number, name in enumerate(dis.opname) if name.star
 _CHANGING = frozenset(
     (
         "link", "unlink", "remove", "rename", "replace", "symlink", "mkdir", "rmdir", "open", "write", "pwrite",
-        "writev", "ftruncate", "truncate", "chmod", "fchmod", "copy_file_range", "sendfile",
+        "writev", "flush", "ftruncate", "truncate", "chmod", "fchmod", "copy_file_range", "sendfile",
     )
 )  # fmt: skip
 
@@ -138,8 +138,8 @@ class Logged:
     def _profile(self, frame: FrameType, event: str, called: Any) -> None:
         if (
             event == "c_return"
-            and getattr(called, "__module__", None) == "posix"
             and called.__name__ in _CHANGING
+            and (called.__module__ == "posix" or type(called.__self__).__module__ == "_io")
             and frame.f_code.co_filename != __file__
         ):
             self._at = frame.f_code.co_filename, frame.f_lineno
