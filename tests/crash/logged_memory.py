@@ -180,7 +180,7 @@ class Logged:
                     names[own] = None
                 elif stat.S_ISLNK(status.st_mode):
                     names[own] = os.readlink(path)
-                else:
+                elif stat.S_ISREG(status.st_mode):  # and no doorbell: what it says is said to the living
                     key = status.st_dev, status.st_ino
                     file = files.get(key) or self._files.get(key)
                     if file is None or file.size != status.st_size:
