@@ -86,10 +86,14 @@ class Logged:
         self._before = sys.gettrace(), sys.getprofile()
         sys.setprofile(self._profile)
         if not self._only_calls:
+            self._caller = sys._getframe(1)  # whose stores are stores as well
+            self._stop_everywhere_in(self._caller)
             sys.settrace(self._trace)
-            caller = self._caller = sys._getframe(1)  # whose stores are stores as well
-            caller.f_trace, caller.f_trace_opcodes, caller.f_trace_lines = self._trace, True, False
         return self
+
+    def _stop_everywhere_in(self, frame: FrameType) -> None:
+        # In this order: from Python 3.12 on the first is needed for the second to have an effect, before `settrace`.
+        frame.f_trace, frame.f_trace_opcodes, frame.f_trace_lines = self._trace, True, False
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         trace, profile = self._before
@@ -131,8 +135,7 @@ class Logged:
         if event == "call":
             if not code.co_filename.startswith(SOURCES) or code.co_filename == __file__:
                 return None
-            frame.f_trace_opcodes = True
-            frame.f_trace_lines = False
+            self._stop_everywhere_in(frame)
         return self._trace
 
     def _profile(self, frame: FrameType, event: str, called: Any) -> None:
