@@ -151,13 +151,13 @@ def test_a_slot_is_never_seen_with_a_process_of_another_epoch_and_no_epoch_is_ha
 
 
 @pytest.mark.parametrize(
-    "early", ["u32[slot * ROW_U32 + EPOCH] = epoch", "words[slot * ROW_U64 + field] = 0", "self.u8[row] = AWAKE"]
+    "early", ["u32[at + EPOCH] = epoch", "words[slot * ROW_U64 + field] = 0", "self.u8[row] = AWAKE"]
 )
 def test_a_process_that_shows_its_number_too_early_is_found_out(folder: Path, tmp_path: Path, early: str) -> None:
     log = occupied(folder)
     with pytest.raises(AssertionError):
         look_at_slot(
-            log.swapped(log.store_by(early), log.store_by("u32[slot * ROW_U32 + PID] = pid")), tmp_path / "replay"
+            log.swapped(log.store_by(early), log.store_by("u32[at + PID] = pid")), tmp_path / "replay"
         )
 
 
