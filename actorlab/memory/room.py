@@ -94,13 +94,17 @@ class Room:
             self._refuse(dataset, needed, max(0, needed - lacking), limit, only)
 
     def evict(self, wanted: int, only: str | None = None) -> int:
-        """Remove old versions that nobody holds, the least recently taken first; return the bytes that came free."""
+        """Remove old versions that nobody holds, the least recently taken first; return the bytes that came free.
+
+        None of them when all together are not enough: what is refused takes nothing away.
+        """
+        free = [found for found in self._evictable(only) if not is_held(found[0].path)]
+        if sum(stored.bytes for stored, _ in free) < wanted:
+            return 0
         freed = 0
-        for stored, handles in sorted(self._evictable(only), key=lambda found: found[0].taken_ns):
+        for stored, handles in sorted(free, key=lambda found: found[0].taken_ns):
             if freed >= wanted:
                 break
-            if is_held(stored.path):
-                continue
             for handle in handles:
                 # Killed between these: some versions are gone and the segment stays for the others, or for nobody.
                 # crash: evict.version

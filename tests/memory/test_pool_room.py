@@ -56,6 +56,14 @@ def test_the_newest_of_a_dataset_is_never_evicted(pool):
     assert [handle.get()[0] for handle in alone] == [0, 1, 2]
 
 
+def test_what_is_refused_for_want_of_room_takes_nothing_away(pool):
+    kept = [pool.put("v", block(n)) for n in range(3)]
+    with pytest.raises(PoolFull) as full:
+        pool.put("w", np.full(120_000, 7))  # more than all that could go
+    assert full.value.free_bytes == MIB - 3 * charged(kept[0].size_bytes)
+    assert pool.versions("v") == kept
+
+
 def test_without_eviction_nothing_goes_unasked(tmp_path):
     pool = ContextPool(tmp_path, "p", settings=PoolSettings(MIB, evict=False))
     for n in range(3):
