@@ -187,3 +187,29 @@ def test_the_check_of_promises_sees_what_is_missing(tmp_path):
     found = "\n".join(check_promises.violations(tmp_path))
     assert "thing.py: no test kills" not in found
     assert "third.py: crash point one.store is one of actorlab/thing.py, too" in found
+
+
+def test_the_check_of_promises_reads_the_tables_and_sees_a_test_that_was_renamed(tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "tests" / "promises").mkdir(parents=True)
+    (tmp_path / "tests" / "promises" / "test_promise_01_x.py").write_text("def test_it(): ...\n")
+    (tmp_path / "tests" / "test_y.py").write_text("class TestY:\n    def test_that(self): ...\n")
+    page = tmp_path / "docs" / "promises.md"
+    rows = [f"| P{number} | holds | `promises/test_promise_01_x.py` |" for number in range(1, 10)]
+    page.write_text(
+        "\n".join(("| | promise | test |", "|---|---|---|", *rows))
+        + "\n\n| it | test |\n|---|---|\n| waits | `test_y.py::test_that`<br>`test_y.py::test_this` |\n"
+        "| goes | `test_z.py::test_that` |\n| stays | `test_y.py` |\n| ends | nobody knows |\n"
+        "\n| a | b |\n|---|---|\n| c | d |\n"
+    )
+    found = list(check_promises.untold(tmp_path))
+    assert found == [
+        *(f"docs/promises.md:{number + 2}: names no test of promise {number}" for number in range(2, 10)),
+        "docs/promises.md:15: tests/test_y.py has no test_this",
+        "docs/promises.md:16: there is no tests/test_z.py",
+        "docs/promises.md:17: names a file, and no test in it",
+        "docs/promises.md:18: names no test",
+        "docs/promises.md:20: the last column of a table here is `test`, not `b`",
+        "docs/promises.md:22: names no test",
+        "docs/promises.md: has no row for promise 10",
+    ]

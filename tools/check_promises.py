@@ -5,9 +5,11 @@ Edge (reads files; imports none of them); used by the test suite and by hand:
     python -m tools.check_promises [folder that holds actorlab/]
 
 A promise is `P4`, or `promise 4`, in a docstring, a comment or the documentation. It names a module
-`tests/promises/test_promise_04_….py` whose tests say in their first line what of it they show. A crash point is a line
-`# crash: label`; its module is named by a test that kills processes there. (That each label really was one where a
-process was killed, only a run of those tests shows: tests/conftest.py compares when all of them have run.)
+`tests/promises/test_promise_04_….py` whose tests say in their first line what of it they show. In `docs/promises.md`
+every table ends with the tests of each row, by their file below tests/ and, behind `::`, their name; those must exist.
+A crash point is a line `# crash: label`; its module is named by a test that kills processes there. (That each label
+really was one where a process was killed, only a run of those tests shows: tests/conftest.py compares when all of them
+have run.)
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ PROMISES = range(1, 11)
 PROMISE = re.compile(r"\bP(\d{1,2})\b|\b[Pp]romises? (\d{1,2})\b")
 CRASH = re.compile(r"^[ \t]*# crash: ([a-z_.]+)[ \t]*$", re.MULTILINE)
 KILLS = re.compile(r"kill_at|die_at|SIGKILL")
+TABLES = Path("docs/promises.md")
+TEST = re.compile(r"`([\w/]+\.py)(?:::(\w+))?`")
 
 
 def promises_named(top: Path) -> dict[int, str]:
@@ -45,6 +49,61 @@ def tests_of(top: Path, promise: int) -> list[str]:
                 if re.match(rf"Promise {promise}: \S", says):
                     found.append(f"{path.name}::{node.name}")
     return found
+
+
+def rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row of the tables in a Markdown page, its head too: the line's number, and its cells.
+
+    >>> list(rows("|a|b|\\n|---|---|\\n| c `x.py` | d |"))
+    [(1, ['a', 'b']), (3, ['c `x.py`', 'd'])]
+    """
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("|") and set(line) - set("|-: "):
+            yield number, [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def untold(top: Path) -> Iterator[str]:
+    """Yield what is wrong with the tables of promises: a table or a row without tests, a test that is not there."""
+    path = top / TABLES
+    if not path.exists():
+        yield f"{TABLES} is not there"
+        return
+    told: set[int] = set()
+    before = -1
+    for number, cells in rows(path.read_text("utf-8")):
+        where = f"{TABLES}:{number}"
+        is_head, before = number > before + 1, number
+        if is_head:
+            before += 1  # the line below it
+            if cells[-1] != "test":
+                yield f"{where}: the last column of a table here is `test`, not `{cells[-1]}`"
+            continue
+        named = TEST.findall(cells[-1])
+        if not named:
+            yield f"{where}: names no test"
+        for file, test in named:
+            yield from (f"{where}: {why}" for why in missing(top / "tests", file, test))
+        if match := PROMISE.fullmatch(cells[0]):
+            promise = int(match[1])
+            told.add(promise)
+            if not any(Path(file).name.startswith(f"test_promise_{promise:02d}_") for file, _ in named):
+                yield f"{where}: names no test of promise {promise}"
+        elif not all(test for _, test in named):
+            yield f"{where}: names a file, and no test in it"
+    for promise in PROMISES:
+        if promise not in told:
+            yield f"{TABLES}: has no row for promise {promise}"
+
+
+def missing(tests: Path, file: str, test: str) -> Iterator[str]:
+    """Yield why a test cannot be found: its file, or a function of its name in it, is not there."""
+    path = tests / file
+    if not path.exists():
+        yield f"there is no tests/{file}"
+    elif test:
+        tree = ast.walk(ast.parse(path.read_text("utf-8")))
+        if not any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == test for node in tree):
+            yield f"tests/{file} has no {test}"
 
 
 def crash_points(top: Path) -> dict[str, list[str]]:
@@ -78,6 +137,7 @@ def violations(top: Path) -> Iterator[str]:
     for promise in PROMISES:
         if not tests_of(top, promise):
             yield f"promise {promise} (named in {named.get(promise, 'the design')}) has no test that says what it shows"
+    yield from untold(top)
     seen: dict[str, str] = {}
     for module, labels in crash_points(top).items():
         for label in labels:
