@@ -21,8 +21,8 @@ class Event:
     """Something that happened: `time` in seconds since 1970, `text` for people, `kind` and `fields` for programs.
 
     Kinds in use: `node_started`, `node_stopping`, `node_stopped`, `worker_started`, `worker_died`, `worker_hung`,
-    `worker_replaced`, `actor_crashed`, `actor_restarted`, `restart_failed`, `supervisor_gave_up`, `handler_holds_loop`,
-    `dead_letter`, `log`. A reader must take kinds it does not know.
+    `worker_replaced`, `worker_not_launched`, `actor_crashed`, `actor_restarted`, `restart_failed`,
+    `supervisor_gave_up`, `handler_holds_loop`, `dead_letter`, `log`. A reader must take kinds it does not know.
     """
 
     time: float

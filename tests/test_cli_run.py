@@ -185,6 +185,8 @@ def test_bad_input_is_one_message_exit_code_2_and_nothing_left(tmp_path, text, s
     (tmp_path / "empty").mkdir()
     code, out, err = actorlab("run", "app.toml", folder=tmp_path)
     assert (code, out) == (2, "") and says in err and "Traceback" not in err and err.count("actorlab: ") == 1
+    # nothing was started; what a job's options mean, only the job can tell, on a node that runs
+    assert ("worker 1 ready" in err) == ("[job" in text)
 
 
 def test_a_file_that_others_may_write_is_refused(tmp_path):

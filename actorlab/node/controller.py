@@ -334,13 +334,22 @@ class Controller:
         self.relaunch(slot)
 
     def relaunch(self, slot: Slot) -> None:
+        """Launch a worker's replacement; one that cannot be had (a fork is refused) is tried with growing pauses."""
         try:
             if not self.stopping:
                 self.launch(slot)
         except Exception as error:
-            if not self.stopping:  # else its launcher was stopped under its hands
-                log.exception("worker %d cannot be launched", slot.number)
-                self.failed.reply(f"worker {slot.number} cannot be launched: {error}")
+            if self.stopping:
+                return  # its launcher was stopped under its hands
+            slot.failures += 1
+            text = f"worker {slot.number} cannot be launched: {error}"
+            if slot.failures < START_TRIES and self.directory is not None and self.directory.path.exists():
+                log.warning("%s; tried %d times", text, slot.failures)
+                self.happened("worker_not_launched", text, {"worker": slot.number, "tries": slot.failures})
+                self.kernel.hub.loop.call_later(0.05 * 2**slot.failures, self.relaunch, slot)
+                return
+            log.exception("worker %d cannot be launched", slot.number)
+            self.failed.reply(text)
 
     def kill(self, home: int, cause: str) -> None:
         """Kill a worker, if there is such a one; its replacement follows."""

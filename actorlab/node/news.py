@@ -25,6 +25,7 @@ LIMIT = 100_000
 LEVELS: dict[str, Level] = {
     "worker_died": "warning",
     "worker_hung": "error",
+    "worker_not_launched": "warning",
     "worker_replaced": "good",
     "actor_crashed": "error",
     "actor_restarted": "good",

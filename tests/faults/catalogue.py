@@ -9,6 +9,7 @@ Row = tuple[int, str, str, tuple[str, ...]]
 
 HANDLERS = "faults/test_faults_in_handlers.py"
 HOUSE = "faults/test_faults_of_the_house.py"
+MACHINE = "faults/test_faults_of_the_machine.py"
 P3 = "promises/test_promise_03_accepted_or_refused.py"
 P4 = "promises/test_promise_04_at_most_once.py"
 P6 = "promises/test_promise_06_every_call_settles_once.py"
@@ -130,8 +131,13 @@ CATALOGUE: tuple[Row, ...] = (
     (
         15,
         "a soft limit of memory",
-        "named once, sheds, loses nothing",
-        ("node/test_memory_limits.py::test_above_the_soft_limit_a_worker_is_named_once",),
+        "named once; sheds, or is recycled; loses nothing",
+        (
+            "node/test_memory_limits.py::test_above_the_soft_limit_a_worker_is_named_once",
+            "node/test_memory_limits.py::test_a_worker_that_sheds_refuses_what_comes_from_outside_until_it_is_well_again",
+            "node/test_recycling.py::test_a_worker_is_recycled_for_its_memory",
+            "node/test_recycling.py::test_nothing_is_lost_or_reordered_under_load",
+        ),
     ),
     (
         16,
@@ -159,9 +165,10 @@ CATALOGUE: tuple[Row, ...] = (
     ),
     (
         19,
-        "the whole tree killed",
+        "the whole tree killed, a hundred times",
         "the next start removes what is left",
         (
+            f"{MACHINE}::test_the_whole_tree_killed_a_hundred_times_leaves_nothing_behind_the_next_start",
             f"{SWEEP}::test_a_killed_nodes_directory_is_removed",
             f"{DIRECTORY}::test_a_name_is_free_again_after_its_controller_is_killed",
         ),
@@ -255,7 +262,10 @@ CATALOGUE: tuple[Row, ...] = (
         33,
         "a slow consumer, many senders",
         "memory bounded, nobody starved",
-        ("actor/test_mailbox_bounds.py::test_room_is_given_in_the_order_of_arrival",),
+        (
+            f"{MACHINE}::test_many_senders_to_a_slow_receiver_have_bounded_memory_and_all_get_in",
+            "actor/test_mailbox_bounds.py::test_room_is_given_in_the_order_of_arrival",
+        ),
     ),
     (34, "a signal to a full mailbox", "arrives", (f"{FULL}::test_stop_exit_and_down_always_get_in",)),
     (
@@ -295,21 +305,29 @@ CATALOGUE: tuple[Row, ...] = (
     ),
     (
         40,
-        "the user's log handler fails or blocks",
-        "holds up nobody",
-        ("node/test_worker_logs.py::test_a_listener_that_blocks_holds_up_nobody_and_one_that_raises_is_heard_again",),
+        "the user's log is on a full disk, fails or blocks",
+        "what is dropped is counted; holds up nobody",
+        (
+            f"{MACHINE}::test_a_full_disk_under_the_users_log_is_counted_and_holds_up_nobody",
+            f"{MACHINE}::test_what_a_listener_is_too_slow_for_is_dropped_and_counted",
+            "node/test_worker_logs.py::test_a_listener_that_blocks_holds_up_nobody_and_one_that_raises_is_heard_again",
+        ),
     ),
     (
         41,
         "fork is refused (EAGAIN)",
-        "costs no worker",
-        (f"{LAUNCH}::test_a_fork_that_the_system_refuses_costs_no_worker",),
+        "costs no worker; tried again with growing pauses, counted",
+        (
+            f"{LAUNCH}::test_a_fork_that_the_system_refuses_costs_no_worker",
+            f"{MACHINE}::test_a_worker_that_cannot_be_forked_is_tried_again_with_growing_pauses",
+        ),
     ),
     (
         42,
-        "the wall clock jumps by a day",
-        "kills and wakes nobody",
+        "the wall clock jumps by a day; the machine was suspended",
+        "kills and wakes nobody; timers are right",
         (
+            f"{MACHINE}::test_a_machine_that_was_suspended_finds_everybody_alive_and_timers_once",
             f"{HOUSE}::test_a_jump_of_the_wall_clock_kills_and_wakes_nobody",
             f"{HOUSE}::test_the_wall_clock_is_read_only_for_people",
         ),
@@ -327,6 +345,8 @@ CATALOGUE: tuple[Row, ...] = (
         "ends by its limit, escalates",
         (
             f"{HOUSE}::test_a_restart_storm_ends_by_its_limit",
+            f"{HOUSE}::test_a_first_start_that_fails_is_the_askers_to_know_and_no_storm",
+            f"{TREES}::test_a_supervisor_that_gives_up_is_its_parents_business",
             f"{TREES}::test_too_many_restarts_end_the_tree_and_the_node_says_why",
         ),
     ),
@@ -352,7 +372,11 @@ CATALOGUE: tuple[Row, ...] = (
         48,
         "on_stop raises, or hangs",
         "logged, or killed at its time; the siblings stop in order",
-        (f"{LADDER}::test_a_last_hook_may_fail_or_hang_and_the_others_stop_all_the_same",),
+        (
+            f"{LADDER}::test_a_last_hook_may_fail_or_hang_and_the_others_stop_all_the_same",
+            f"{LADDER}::test_siblings_stop_in_order_whatever_ones_last_hook_does",
+            "actor/test_lifecycle.py::test_a_hook_that_fails_is_logged_and_the_actor_ends_all_the_same",
+        ),
     ),
     (
         49,
@@ -368,7 +392,11 @@ CATALOGUE: tuple[Row, ...] = (
         50,
         "a configuration that makes no sense",
         "every problem with its path; nothing started",
-        ("config/test_config_load.py::test_a_config_error_survives_pickling",),
+        (
+            "config/test_config_load.py::test_all_problems_are_told_at_once_each_at_its_key",
+            "config/test_config_load.py::test_a_placement_on_a_worker_that_will_not_be_is_refused",
+            "test_cli_run.py::test_bad_input_is_one_message_exit_code_2_and_nothing_left",
+        ),
     ),
     (
         51,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from typing import Any
 
 import actorlab as al
@@ -31,6 +33,32 @@ class Clerk(al.Actor):
         if nested is None:
             return other.within(seconds).call.add("nested")
         return other.within(seconds).call.call_of(nested, seconds)
+
+    def cross(self, other: Any, seconds: float, mine: str, theirs: str) -> tuple[str, str]:
+        """Call another with a deadline in the middle of a handler, while he does the same; return how that went."""
+        _meet(f"{mine}.began", f"{theirs}.began")
+        try:
+            said = ("answered", str(other.within(seconds).call.add("crossed")))
+        except al.CallError as error:
+            said = (type(error).__name__, error.delivery)
+        _meet(f"{mine}.ended", f"{theirs}.ended")
+        return said
+
+    def jump(self, seconds: float) -> None:
+        """Have this process's wall clock jump."""
+        wall, wall_ns = time.time, time.time_ns
+        time.time = lambda: wall() + seconds
+        time.time_ns = lambda: wall_ns() + int(seconds * 1e9)
+
+    def wait_in_vain(self, seconds: float) -> str:
+        try:
+            al.Future().get(timeout=seconds)
+        except al.CallTimeout as error:
+            return type(error).__name__
+        return "answered"
+
+    def wake_after(self, seconds: float, what: str) -> None:
+        self.send_after(seconds, what)
 
     def fork_and_try(self, other: Any) -> tuple[int, int]:
         """Fork; the child tries to send and to start, and tells by its exit code how often it could."""
@@ -93,6 +121,14 @@ class Clerk(al.Actor):
         return said
 
 
+def _meet(mine: str, theirs: str) -> None:
+    """Say that we are there, and wait until the other is."""
+    with open(mine, "w"):
+        pass
+    while not os.path.exists(theirs):
+        time.sleep(0.001)
+
+
 class Deadly:
     """Unpickling it ends the process."""
 
@@ -118,6 +154,21 @@ class Stillborn(al.Actor):
         raise RuntimeError("not today")
 
 
+class Relapsing(al.Actor):
+    """Notes each start in a file, crashes as soon as it lives, and never gets ready again."""
+
+    def __init__(self, path: str) -> None:
+        with open(path, "a+") as file:
+            file.write("start\n")
+            file.seek(0)
+            if file.read().count("start") > 1:
+                raise RuntimeError("not again")
+        self.send_after(0.0, "crash")
+
+    def on_receive(self, message: Any) -> None:
+        raise ValueError(message)
+
+
 class Suicidal(al.Actor):
     """Notes each start in a file, and takes its worker with it as soon as it lives."""
 
@@ -132,3 +183,38 @@ class Suicidal(al.Actor):
 
 class Retrying(Clerk):
     redeliver = 2
+
+
+class Till(al.Actor):
+    """Takes its time for each message, and counts what came from whom."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+
+    def take(self, sender: str, pad: bytes) -> None:
+        self.counts[sender] = self.counts.get(sender, 0) + 1
+        time.sleep(0.001)
+
+    def counted(self) -> dict[str, int]:
+        return self.counts
+
+
+class Pusher(al.Actor):
+    """Sends without pause until a file is there."""
+
+    blocking = True
+
+    def push(self, till: Any, name: str, size_bytes: int, over: str) -> int:
+        pad, sent = b"x" * size_bytes, 0
+        while not os.path.exists(over):
+            till.cast.take(name, pad)
+            sent += 1
+        return sent
+
+
+class Scribe(al.Actor):
+    """Logs."""
+
+    def log_many(self, logger: str, number: int) -> None:
+        for n in range(number):
+            logging.getLogger(logger).warning("line %d", n)

@@ -192,6 +192,20 @@ def test_a_last_hook_may_fail_or_hang_and_the_others_stop_all_the_same(start, no
     assert worker_of(node, 1).pid == pid
 
 
+@pytest.mark.parametrize("how", ["raise", "park", "sleep"])
+def test_siblings_stop_in_order_whatever_ones_last_hook_does(node, patient, tmp_path, how):
+    notes = str(tmp_path / "notes")
+    children = [
+        al.child(Clerk, 0, notes, name="first", placement=1),
+        al.child(HardToStop, how, notes, name="bad", placement=1, shutdown=0.1),
+        al.child(Clerk, 0, notes, name="last", placement=2),
+    ]
+    root = node.start(al.Supervisor(children=children))
+    stops = [f"stop {node.whereis(name).address:x}" for name in ("last", "bad", "first")]
+    root.stop(timeout=30)
+    assert [line for line in (tmp_path / "notes").read_text().splitlines() if line.startswith("stop")] == stops
+
+
 # -- the watchdog ---------------------------------------------------------------------------------------------------
 
 
