@@ -164,6 +164,55 @@ def test_two_owners_of_a_name_at_one_time():
     assert after("standing", watcher="w.1.0").judge() == []
 
 
+def test_an_owner_that_moved_is_where_it_went_and_dies_there():
+    tale = story()("own", FIRST, name="n", owner="x")("moved", SECOND, owner="x")
+    held_still = Story()
+    held_still.events = [*tale.events]
+    held_still("own", 13, name="n", owner="y")("standing", watcher="w.1.0")
+    assert promises(held_still.judge()) == [8]  # nobody killed it where it went
+    assert tale("kill", victim=SECOND)("own", 13, name="n", owner="y")("standing", watcher="w.1.0").judge() == []
+    gone = story()("own", FIRST, name="n", owner="x")("moved", SECOND, owner="x")("kill", victim=FIRST)
+    assert promises(gone("own", 13, name="n", owner="y")("standing", watcher="w.1.0").judge()) == [8]
+
+
+def test_what_was_sent_inside_a_process_that_took_a_guest_in_may_be_lost_with_it():
+    tale = story()("process", of=SECOND, worker=2)("process", of=SECOND, worker=1)
+    assert tale.send("a#1", pid=SECOND)("kill", victim=SECOND).books(0).judge() == []
+    handed_over = story().send("a#1", pid=FIRST)("process", of=SECOND, worker=1)
+    assert promises(handed_over.books(1, dead_lettered=1).judge()) == [4]
+    handed_over = story().send("a#1", pid=FIRST)("process", of=SECOND, worker=1)
+    assert handed_over("kill", victim=SECOND).books(0).judge() == []  # it waited there with its receiver
+
+
+def linked():
+    return story()("link", watcher="w.1.0", target="t")("standing", watcher="w.1.0")
+
+
+def test_an_exit_that_comes_never_twice_or_unasked():
+    assert promises(linked()("gone", target="t").judge()) == [7]
+    assert linked().judge() == []  # it lives
+    assert linked()("exit", watcher="w.1.0", target="t")("gone", target="t").judge() == []
+    twice = linked()("exit", watcher="w.1.0", target="t")("exit", watcher="w.1.0", target="t")
+    assert promises(twice.judge()) == [7]
+    assert promises(story()("exit", watcher="w.1.0", target="t").judge()) == [7]
+    assert promises(story()("exit", watcher="w.1.0", target="").judge()) == [7]
+
+
+def published():
+    tale = story()
+    for version in (1, 2):
+        tale("publish", version=version)("published", version=version)
+    return tale
+
+
+def test_a_value_read_in_part_or_too_early_or_too_late():
+    read = published()("reading", reader="r")("publish", version=3)
+    for version, whole, breaks in ((2, True, []), (3, True, []), (3, False, [10]), (4, True, [10]), (1, True, [10])):
+        tale = Story()
+        tale.events = [*read.events]
+        assert promises(tale("read", reader="r", version=version, whole=whole).judge()) == breaks
+
+
 def test_every_rule_finds_something_in_a_history_that_was_damaged():
     """Take events away from a good history, or tell them twice: what is found is never nothing for those that count."""
     events = good().events

@@ -11,6 +11,7 @@ import xml.etree.ElementTree
 
 import pytest
 
+from tools.soak import nemesis
 from tools.soak.__main__ import limits, main, own_room, parser
 from tools.soak.campaign import Campaign, Plan
 from tools.soak.measure import MEASURES, Sample, trend
@@ -26,6 +27,17 @@ def test_every_promise_holds_under_the_nemesis(tmp_path, seed, workers):
             outcome = campaign.run(number)
             assert outcome.violations == []
             full += outcome.messages > 100 and outcome.kills > 0
+            number += 1
+
+
+def test_nobody_notices_when_workers_are_recycled_and_drained_under_load(tmp_path, monkeypatch):
+    monkeypatch.setattr(nemesis, "BLOWS", {"recycle": 3, "drain": 2})
+    orderly = number = 0
+    with Campaign(Plan(2, 3, 5.0, 2.0), tmp_path) as campaign:
+        while orderly < 3:
+            outcome = campaign.run(number)
+            assert outcome.violations == []
+            orderly += outcome.orderly
             number += 1
 
 

@@ -155,12 +155,19 @@ class Sender(al.Actor):
             self._mail.send(to, ref, redeliver)
         self._mail.gather()
 
-    def own(self, name: str, placement: Any) -> None:
-        """Try to start an owner of a name from here."""
+    def own(self, name: str, placement: Any, claims: bool = False) -> None:
+        """Try to start an owner of a name from here; one that is given it, or (`claims`) registers it itself."""
         try:
-            self.spawn(Owner, self.folder, name, name=name, placement=placement)
+            if claims:
+                self.spawn(Claimant, self.folder, name, placement=placement)
+            else:
+                self.spawn(Owner, self.folder, name, name=name, placement=placement)
         except (al.NameTaken, al.StartError, al.CallError, al.SharedMemoryFull):
             pass
+
+    def read(self, pool: str) -> None:
+        """Read what is current in a pool."""
+        read_current(self.folder, self.node.pool(pool), f"{self.name}.{os.getpid()}")
 
 
 class Watcher(al.Actor):
@@ -171,14 +178,22 @@ class Watcher(al.Actor):
     def __init__(self, folder: str, name: str) -> None:
         self.folder, self.name = folder, name
         self.life = ""
+        self.tied: dict[int, str] = {}
 
     def on_start(self) -> None:
+        self.trap_exit = True
         self.life = f"{self.name}.{os.getpid()}.{self._mine().incarnation}"
 
     def watch(self, ref: Any, target: str) -> str:
         """Monitor a target; return which life of this watcher does."""
         note(self.folder, "watch", watcher=self.life, monitor=self.monitor(ref), target=target)
         return self.life
+
+    def tie(self, ref: Any, target: str) -> None:
+        """Link this watcher to a target."""
+        self.tied[ref.address] = target
+        note(self.folder, "link", watcher=self.life, target=target)
+        self.link(ref)
 
     def take(self, message: str) -> None:
         note(self.folder, "begin", id=message, to=self.name)
@@ -187,6 +202,9 @@ class Watcher(al.Actor):
     def on_receive(self, message: Any) -> None:
         if isinstance(message, al.Down):
             note(self.folder, "down", watcher=self.life, monitor=message.monitor, reason=str(message.reason)[:80])
+        elif isinstance(message, al.Exit):
+            target = self.tied.get(message.ref.address, "")
+            note(self.folder, "exit", watcher=self.life, target=target, reason=str(message.reason)[:80])
 
     def stand(self) -> None:
         """Say that this life is still on."""
@@ -228,5 +246,42 @@ class Owner(al.Actor):
         self.owner = f"{self.name}.{os.getpid()}.{self.ref.address:x}"
         note(self.folder, "own", name=self.name, owner=self.owner)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        note(self.folder, "moved", owner=self.owner)
+
     def on_stop(self) -> None:
         note(self.folder, "disown", name=self.name, owner=self.owner)
+
+
+class Claimant(Owner):
+    """Registers the name itself, and leaves where it is another's."""
+
+    def on_start(self) -> None:
+        self.owner = ""
+        try:
+            self.node.register(self.name, self.ref)
+        except (al.NameTaken, al.CallError):
+            self.stop()
+        else:
+            super().on_start()
+
+    def on_stop(self) -> None:
+        if self.owner:
+            super().on_stop()
+
+
+def content_of(version: int) -> bytes:
+    """Return what a pool's publisher publishes as its `version`: some 8 to 80 kB that say it throughout."""
+    return version.to_bytes(8, "little") * (1_000 + version % 10 * 1_000)
+
+
+def read_current(folder: str, pool: Any, reader: str) -> None:
+    """Read what is current in a pool, and note what it says and whether all of it does."""
+    note(folder, "reading", reader=reader)
+    try:
+        value = pool.get("data")
+    except (al.SegmentGone, al.SharedMemoryFull):
+        return  # nothing was published yet, or there is no room to look
+    version = int.from_bytes(value[:8], "little")
+    note(folder, "read", reader=reader, version=version, whole=bytes(value) == content_of(version))

@@ -42,7 +42,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Round:
-    """What came of a round."""
+    """What came of a round. `orderly`: how many of the blows were a worker's handing over that was carried out."""
 
     number: int
     violations: list[str]
@@ -54,6 +54,7 @@ class Round:
     took_s: float
     recovered_s: float
     history: Path | None = None
+    orderly: int = 0
 
 
 class ErrorLog(logging.Handler):
@@ -95,6 +96,7 @@ class Campaign:
             log_level="ERROR",
             lane_blocks=1024,
             max_actors=16_384,
+            recycle=al.RecycleOptions(timeout_s=2.0),
             **options,
         )
         self.node.dead_letters.subscribe(self._mourn)
@@ -177,6 +179,7 @@ class Campaign:
             nemesis.blows,
             time.monotonic() - began,
             recovered_s,
+            orderly=nemesis.orderly,
         )
         self._clear(outcome)
         return outcome

@@ -14,12 +14,14 @@ from typing import Any
 
 import actorlab as al
 
-from .actors import Mail, Owner, Sender, Target, Watcher
+from .actors import Claimant, Mail, Owner, Sender, Target, Watcher, content_of, read_current
 from .journal import note
 
 TROUBLE = (al.CallError, al.StartError, al.NameTaken, al.SharedMemoryFull)
 NAMES = 4
 """How many names everybody fights for."""
+POOL = "soak"
+POOL_BYTES = 4 << 20
 
 
 class Clients:
@@ -42,7 +44,7 @@ class Clients:
         self._over = threading.Event()
         self._targets: list[tuple[str, al.ActorRef[Target]]] = []
         self._errors: list[BaseException] = []
-        work = (self._talk, self._talk, self._drive, self._watch, self._name)
+        work = (self._talk, self._talk, self._drive, self._watch, self._name, self._publish)
         self._threads = [
             threading.Thread(target=self._run, args=(one, random.Random(f"{seed}/{number}"), number), daemon=True)
             for number, one in enumerate(work)
@@ -117,6 +119,8 @@ class Clients:
             for _, watcher in known:
                 try:
                     watcher.within(3).call.watch(target, name)
+                    if dice.random() < 0.3:
+                        watcher.within(3).call.tie(target, name)
                 except TROUBLE:
                     pass
             end = dice.choice(("stop", "raise", "stay"))
@@ -136,11 +140,14 @@ class Clients:
             placement = dice.randrange(1, len(self._senders) + 1)
             for sender in dice.sample(self._senders, dice.randrange(0, 2)):
                 try:
-                    sender.cast.own(name, dice.randrange(1, len(self._senders) + 1))
+                    sender.cast.own(name, dice.randrange(1, len(self._senders) + 1), dice.random() < 0.5)
                 except TROUBLE:
                     pass
             try:
-                self._node.spawn(Owner, self._folder, name, name=name, placement=placement)
+                if dice.random() < 0.5:
+                    self._node.spawn(Claimant, self._folder, name, placement=placement)
+                else:
+                    self._node.spawn(Owner, self._folder, name, name=name, placement=placement)
             except TROUBLE:
                 pass
             try:
@@ -150,6 +157,27 @@ class Clients:
             except TROUBLE:
                 pass
             self._over.wait(dice.random() * 0.01)
+
+    def _publish(self, dice: random.Random, number: int) -> None:
+        """Publish versions that rise, and have them read, here and in the workers."""
+        pool = self._node.pool(POOL, max_bytes=POOL_BYTES)
+        current = pool.current("data")
+        version = 0 if current is None else current.version
+        while not self._over.is_set():
+            version += 1
+            note(self._folder, "publish", version=version)
+            try:
+                pool.publish("data", content_of(version))
+                note(self._folder, "published", version=version)
+            except al.SharedMemoryFull:
+                pass
+            read_current(self._folder, pool, f"thread{self._tag}.{number}")
+            for sender in dice.sample(self._senders, dice.randrange(0, 2)):
+                try:
+                    sender.cast.read(POOL)
+                except TROUBLE:
+                    pass
+            self._over.wait(dice.random() * 0.02)
 
     def free_names(self) -> None:
         """Stop whoever owns a name."""

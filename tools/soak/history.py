@@ -6,7 +6,7 @@ a process did in the moment it was killed is unknown and may go either way; ever
     send    id to how redeliver?          a client is about to send; ids are "<sender>#<number>", numbers rising
     done    id outcome value?             ok | never | unknown | handled: what the sender was told
     life    to worker                     an incarnation begins in this process, which is worker number `worker`
-    process of worker                     process `of` is worker number `worker` when all begins
+    process of worker                     process `of` is worker number `worker`, or has taken it in as a guest
     place   to worker                     a receiver lives in that worker
     begin   id to                         a receiver has a message in hand
     end     id to                         and is done with it, well or badly
@@ -14,6 +14,13 @@ a process did in the moment it was killed is unknown and may go either way; ever
     down    watcher monitor               and was told
     own     name owner                    somebody has a name
     disown  name owner                    and is about to lose it
+    moved   owner                         an owner of a name goes on in this process: its worker was recycled or drained
+    link    watcher target                a watcher that traps exits is about to link itself to a target
+    exit    watcher target                and was told of its end; "" for one that it never linked itself to
+    publish version                       the pool's only publisher is about to publish what says `version` throughout
+    published version                     and has
+    reading reader                        somebody is about to read what is current
+    read    reader version whole          and has; `whole`: all of it says that version
     kill    victim                        the nemesis is about to kill process `victim`
     gone    target                        a watched target is known to have ended
     standing watcher                      a watcher lives when all is over
@@ -64,7 +71,7 @@ class History:
     outcomes: dict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
     killed: dict[int, int] = field(default_factory=dict)  # pid → when it was about to be killed, at the earliest
     homes: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))  # receiver → workers it lived in
-    worker: dict[int, int] = field(default_factory=dict)  # pid → worker's number
+    workers: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))  # pid → numbers of those there
 
     @classmethod
     def of_events(cls, events: Iterable[Event]) -> History:
@@ -78,10 +85,10 @@ class History:
                 case "begin":
                     history.begins[event["id"]].append(event)
                 case "life":
-                    history.worker[event.pid] = event["worker"]
+                    history.workers[event.pid].add(event["worker"])
                     history.homes[event["to"]].add(event["worker"])
                 case "process":
-                    history.worker[event["of"]] = event["worker"]
+                    history.workers[event["of"]].add(event["worker"])
                 case "place":
                     history.homes[event["to"]].add(event["worker"])
                 case "done":
@@ -97,11 +104,17 @@ class History:
 
     def deaths(self, receiver: str) -> int:
         """How many processes were killed in the workers that a receiver lived in."""
-        return sum(self.worker.get(pid) in self.homes[receiver] for pid in self.killed)
+        return sum(not self.workers[pid].isdisjoint(self.homes[receiver]) for pid in self.killed)
 
     def died_inside(self, send: Event) -> bool:
-        """Whether a message was sent inside a process that was killed: by reference, so it went with it."""
-        return send.pid in self.killed and self.worker.get(send.pid) in self.homes[send["to"]]
+        """Whether a message was sent inside a worker whose process was killed: by reference, so it went with it.
+
+        That process, or one to which the worker was handed over with what waited there.
+        """
+        there = self.workers[send.pid] & self.homes[send["to"]]
+        if not there or send.pid in self.killed:
+            return bool(there)
+        return any(at > send.at and not there.isdisjoint(self.workers[pid]) for pid, at in self.killed.items())
 
 
 def number_of(message: str) -> tuple[str, int]:
@@ -286,14 +299,63 @@ def down_once(history: History) -> list[Violation]:
     return found
 
 
+def exit_once(history: History) -> list[Violation]:
+    """P7, for links: one Exit for each target that somebody who traps exits linked himself to, when that has ended."""
+    found = []
+    gone = {event["target"] for event in history.of["gone"]}
+    standing = {event["watcher"] for event in history.of["standing"]}
+    linked = {(event["watcher"], event["target"]) for event in history.of["link"]}
+    exits = Counter((event["watcher"], event["target"]) for event in history.of["exit"])
+    for (watcher, target), told in exits.items():
+        if (watcher, target) not in linked:
+            found.append(Violation(7, f"{watcher} got an Exit of {target or 'a stranger'}, and has no link to it"))
+        elif told > 1:
+            found.append(Violation(7, f"{watcher} got {told} Exits of {target}"))
+    for watcher, target in linked:
+        if watcher in standing and target in gone and not exits[watcher, target]:
+            found.append(Violation(7, f"{watcher} never got the Exit of {target}"))
+    return found
+
+
+def read_whole(history: History) -> list[Violation]:
+    """P10: what is read is whole, was published, and is not older than what was current when the reader began."""
+    found = []
+    begun: dict[str, int] = {}  # reader → what was current, surely, when it began
+    published, may_be = 0, 0
+    for event in history.events:
+        match event.what:
+            case "publish":
+                may_be = max(may_be, event["version"])
+            case "published":
+                published = max(published, event["version"])
+            case "reading":
+                begun[event["reader"]] = published
+            case "read":
+                reader, version = event["reader"], event["version"]
+                if not event["whole"]:
+                    found.append(Violation(10, f"{reader} read version {version} in part"))
+                elif version > may_be:
+                    found.append(Violation(10, f"{reader} read version {version}, which nobody had published"))
+                elif version < begun.get(reader, 0):
+                    found.append(Violation(10, f"{reader} read version {version} after {begun[reader]} was published"))
+    return found
+
+
 def one_owner(history: History) -> list[Violation]:
     """P8: a name has one owner: what two surely held, they did not hold at one time."""
     found = []
     ends = {event["owner"]: event.at for event in history.of["disown"]}
     held: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
+    places: dict[str, list[tuple[int, int]]] = defaultdict(list)  # owner → when it came to which process
+    for event in (*history.of["own"], *history.of["moved"]):
+        places[event["owner"]].append((event.at, event.pid))
     last_at = history.events[-1].at if history.events else 0
     for event in history.of["own"]:
-        until = min(ends.get(event["owner"], last_at), history.killed.get(event.pid, last_at))
+        until = ends.get(event["owner"], last_at)
+        stays = sorted(places[event["owner"]])
+        for (_, pid), (left_at, _) in zip(stays, [*stays[1:], (last_at, 0)], strict=True):
+            if (killed_at := history.killed.get(pid, last_at)) <= left_at:
+                until = min(until, killed_at)
         if until > event.at:
             held[event["name"]].append((event.at, until, event["owner"]))
     for name, spans in held.items():
@@ -318,5 +380,7 @@ def check(history: History, patience_s: float) -> list[Violation]:
         *books_balance(history),
         *settled_once(history, int(patience_s * 1e9)),
         *down_once(history),
+        *exit_once(history),
         *one_owner(history),
+        *read_whole(history),
     ]

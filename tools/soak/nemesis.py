@@ -1,6 +1,8 @@
-"""The nemesis: kills, stops, slows and fills, as a seed says, and notes before each blow what it is about to do.
+"""The nemesis: kills, stops, slows, fills and restarts, as a seed says, and notes what it is about to do.
 
-Edge (signals, files). It strikes worker processes by their pid, as the kernel would, not by the node's own commands.
+Edge (signals, files). It strikes worker processes by their pid, as the kernel would, not by the node's own commands;
+but for the orderly blows, which are those: a worker is recycled, or drained and given a process of its own again, under
+load, and nobody may notice. No blow comes during another.
 """
 
 from __future__ import annotations
@@ -20,9 +22,11 @@ import actorlab as al
 from .actors import Mail
 from .journal import note
 
-BLOWS = {"kill": 64, "pair": 6, "again": 6, "stop": 8, "hold": 6, "crowd": 6, "fill": 4}
+BLOWS = {"kill": 64, "pair": 6, "again": 6, "stop": 8, "hold": 6, "crowd": 6, "fill": 4, "recycle": 6, "drain": 4}
 """What the nemesis does, and how often. `pair` kills two workers at once, `again` one and whoever takes its place while
-it does; `fill` takes what is left of the tmpfs."""
+it does; `fill` takes what is left of the tmpfs; `recycle` and `drain` are the orderly ones."""
+REFUSALS = (al.StartError, al.CallError)
+"""Why an orderly blow may not be struck: an actor that does not move, a worker that is being replaced."""
 AGAIN_S = 0.03
 """Within how long a successor is killed: that is what it takes to get ready, or twice that."""
 
@@ -48,6 +52,7 @@ class Nemesis:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.blows: Counter[str] = Counter()
         self.kills = 0
+        self.orderly = 0
         self.error: BaseException | None = None
 
     def start(self) -> None:
@@ -127,6 +132,34 @@ class Nemesis:
                 time.sleep(0.001)
                 os.kill(pid, signal.SIGCONT)
                 time.sleep(0.001)
+
+    def _recycle(self) -> None:
+        """Give a worker's place to a fresh process, actors and all."""
+        with suppress(*REFUSALS):
+            self._node.recycle_worker(self._dice.choice(self._node.workers).number)
+            self.orderly += 1
+        self._note_processes()
+
+    def _drain(self) -> None:
+        """Empty a worker's process into another's for a while; in half of the cases the host is killed meanwhile."""
+        number = self._dice.choice(self._node.workers).number
+        with suppress(*REFUSALS):
+            self._node.drain_worker(number)
+            self.orderly += 1
+        self._note_processes()
+        self._over.wait(self._dice.random() * 0.3)
+        if self._dice.random() < 0.5:
+            self._kill(self._pid_of(number))
+            return  # it comes back with a process of its own
+        workers = self._node.workers
+        if len({worker.pid for worker in workers}) < len(workers):  # else there is nobody to give a process of his own
+            with suppress(*REFUSALS):
+                self._node.add_worker()
+        self._note_processes()
+
+    def _note_processes(self) -> None:
+        for worker in self._node.workers:
+            note(self._folder, "process", of=worker.pid, worker=worker.number)
 
     def _crowd(self) -> None:
         """Fill a mailbox: tells until one is refused."""
