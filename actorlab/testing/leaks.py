@@ -1,4 +1,4 @@
-"""Leaks: what a test leaves behind, of processes, descriptors and directories of nodes.
+"""Leaks: what a test leaves behind, of processes, threads, descriptors, directories of nodes and shared memory.
 
 Edge (reads the table of descriptors and the runtime directories). Everything gets a little time to go, for a process
 that was told to stop needs some; where nothing is left nobody waits.
@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import stat
+import threading
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -68,7 +69,7 @@ def descriptors() -> Counter[str]:
 
     Once such a node has ended, whatever it kept points at a file that is gone, and counts.
     """
-    running = [f"{folder}/" for one in runtimes.values() if (folder := getattr(one, "directory", None))]
+    running = _folders_of_running_nodes()
     found: Counter[str] = Counter()
     for number in os.listdir("/proc/self/fd" if has("proc") else "/dev/fd"):
         try:
@@ -78,6 +79,37 @@ def descriptors() -> Counter[str]:
         except OSError:
             pass  # the one that lists them
     return found
+
+
+def _folders_of_running_nodes() -> list[str]:
+    return [f"{folder}/" for one in runtimes.values() if (folder := getattr(one, "directory", None))]
+
+
+def threads() -> dict[int, str]:
+    """Return this process's threads that Python knows, number → name; while a node runs, not those of nodes."""
+    return {
+        thread.ident: thread.name
+        for thread in threading.enumerate()
+        if thread.ident is not None and not (runtimes and thread.name.startswith("actorlab"))
+    }
+
+
+def mapped_bytes() -> int:
+    """Return the bytes of actorlab's shared memory that this process has mapped, but for what nodes that run now have.
+
+    Files that were removed and memory without a file count as long as they are mapped. 0 where the system does not say.
+    """
+    if not has("proc"):
+        return 0
+    running, shared, total = tuple(_folders_of_running_nodes()), ("/memfd:", f"{shared_memory_folder()}/"), 0
+    with open("/proc/self/maps") as lines:
+        for line in lines:
+            edges, _, _, _, _, *path = line.split(maxsplit=5)
+            name = path[0] if path else ""
+            if "actorlab" in name and name.startswith(shared) and not name.startswith(running):
+                start, end = (int(edge, 16) for edge in edges.split("-"))
+                total += end - start
+    return total
 
 
 def _target(fd: int) -> str:
@@ -109,6 +141,8 @@ class LeakCheck:
         self._directories = node_directories(self._folders)
         self._children = len(children())
         self._descriptors = descriptors()
+        self._threads = threads()
+        self._mapped_bytes = mapped_bytes()
 
     def check(self, within_s: float = PATIENCE_S) -> None:
         """Raise Leak if something is left that was not there, and is still when the time is over."""
@@ -121,6 +155,12 @@ class LeakCheck:
             left += [f"directory {one}" for one in sorted(node_directories(self._folders) - self._directories)]
         if not poll(lambda: len(children()) <= self._children, within_s):
             left += [f"process {one}" for one in children()]
+        if not poll(lambda: threads().keys() <= self._threads.keys(), within_s):
+            left += [f"thread {name!r}" for ident, name in threads().items() if ident not in self._threads]
+        if not poll(lambda: mapped_bytes() <= self._mapped_bytes, 0.05):
+            gc.collect()
+            if not poll(lambda: mapped_bytes() <= self._mapped_bytes, within_s):
+                left.append(f"{mapped_bytes() - self._mapped_bytes:,} bytes of shared memory that are still mapped")
         if left:
             raise Leak(tuple(left))
 

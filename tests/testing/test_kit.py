@@ -206,6 +206,28 @@ def test_a_leak_is_named(tmp_path):
         pass
 
 
+def test_a_thread_left_behind_is_a_leak():
+    check, gate = testing.LeakCheck(), threading.Event()
+    thread = threading.Thread(target=gate.wait, name="the straggler")
+    thread.start()
+    with pytest.raises(testing.Leak, match="thread 'the straggler'"):
+        check.check(within_s=0.01)
+    gate.set()
+    check.check()
+    thread.join()
+
+
+@pytest.mark.process
+def test_shared_memory_that_is_still_mapped_is_a_leak():
+    check = testing.LeakCheck()
+    with al.Node(workers=1) as node:
+        kept = node.pool("p").put("v", b"x" * 1_000_000).get()
+    with pytest.raises(testing.Leak, match="bytes of shared memory that are still mapped"):
+        check.check(within_s=0.01)
+    del kept
+    check.check()
+
+
 @pytest.mark.process
 def test_a_child_left_behind_is_a_leak():
     check = testing.LeakCheck()
