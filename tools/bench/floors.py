@@ -17,7 +17,7 @@ from greenlet import getcurrent, greenlet
 
 ns = time.perf_counter_ns
 TURNS = 1_000
-BODY = ("take", (1,), {})
+BODY: tuple[str, tuple[int], dict[str, Any]] = ("take", (1,), {})
 PAYLOAD = b"x" * 100
 
 
