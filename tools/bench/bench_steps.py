@@ -86,7 +86,7 @@ def main() -> None:
     least: list[dict[str, float]] = []
     modes: tuple[Mode, ...] = ("plain", "probed")
     for _ in range(options.runs):
-        least += [floors.measure() for _ in range(20)]
+        least += [floors.measure(ways) for _ in range(20)]
         for way in ways:
             for mode in modes:
                 rounds[way, mode] += run_apart(way, mode)
