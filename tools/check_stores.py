@@ -16,10 +16,11 @@ The rule, for every function read from top to bottom: **crash points and stores 
 last**, and no way out (return, raise, break, continue) stands between a store and the crash point behind it. Ways out
 in an `except` clause do not count: there the store was not made. One crash point between two stores serves both.
 
-What has none stands in excused_stores.py, by its function and what it stores to, each with the reason in words. An
-entry that fits nothing is an error, too. That somebody is killed at each crash point is what check_promises.py and
-tests/conftest.py see to. Not seen: what is written through a file object (to files that are not linked into place
-yet), the moment at which `open` makes an empty file, and a view that is an argument under a name no view has.
+What has none says why: in a line `# no crash point: …` just above it, or in excused_stores.py, by its function and what
+it stores to. A reason that fits nothing is an error, too. That somebody is killed at each crash point is what
+check_promises.py and tests/conftest.py see to. Not seen: what is written through a file object (to files that are not
+linked into place yet), the moment at which `open` makes an empty file, and a view that is an argument under a name no
+view has.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.excused_stores import EXCUSED, NOT_YET
+from tools.excused_stores import EXCUSED
 
 PACKAGES = ("actor", "memory", "node", "registry", "transport")
 CRASH = re.compile(r"^[ \t]*# crash: [a-z_.]+[ \t]*$")
+REASON = re.compile(r"^[ \t]*# no crash point: \S")
 
 ROOTS = frozenset({"buf", "mmap"})
 """What a `Segment` calls its bytes; everything else that is shared is cut out of these."""
@@ -180,6 +182,8 @@ def violations_in(
     Each as "line: what is wrong".
     """
     labels = [line for line, text in enumerate(source, 1) if CRASH.match(text)]
+    reasons = {line for line, text in enumerate(source, 1) if REASON.match(text)}
+    unused = set(reasons)
     whole = list(functions(tree))
     for where, function in whole:
         lines = lines_of(function, source)
@@ -189,6 +193,8 @@ def violations_in(
         for event in events_of(function, own, views):
             if (where, event.what) in excused:
                 used.add((where, event.what))
+            elif event.kind == "store" and event.line - 1 in reasons:
+                unused.discard(event.line - 1)
             else:
                 events.append(event)
         for at, event in enumerate(events):
@@ -200,9 +206,11 @@ def violations_in(
                 )
                 if missing:
                     yield f"{event.line}: {where} stores to {event.what}: no crash point {missing} it"
+    for line in sorted(unused):
+        yield f"{line}: a reason why there is no crash point, and no store that lacks one"
 
 
-def violations(top: Path, excused: Excuses = EXCUSED, not_yet: Collection[str] = NOT_YET) -> Iterator[str]:
+def violations(top: Path, excused: Excuses = EXCUSED) -> Iterator[str]:
     """Yield every store without its crash points, and what is excused for nothing."""
     paths = [path for package in PACKAGES for path in sorted((top / "actorlab" / package).rglob("*.py"))]
     sources = {str(path.relative_to(top / "actorlab")): path.read_text("utf-8") for path in paths}
@@ -211,14 +219,11 @@ def violations(top: Path, excused: Excuses = EXCUSED, not_yet: Collection[str] =
     for module, tree in trees.items():
         used: set[tuple[str, str]] = set()
         excuses = excused.get(module, {})
-        found = list(violations_in(sources[module].splitlines(), tree, views[module], excuses, used))
-        if module not in not_yet:
-            yield from (f"{module}:{one}" for one in found)
-        elif not found:
-            yield f"{module}: every store has its crash points: take it off NOT_YET"
+        found = violations_in(sources[module].splitlines(), tree, views[module], excuses, used)
+        yield from (f"{module}:{one}" for one in found)
         for where, what in sorted(set(excuses) - used):
             yield f"{module}: {where} stores no {what}, and is excused for it"
-    for module in sorted({*excused, *not_yet} - set(trees)):
+    for module in sorted(set(excused) - set(trees)):
         yield f"{module}: there is none, and it is excused"
 
 
