@@ -15,7 +15,9 @@ MODULES = [
     module.name
     for package in (actorlab, tools)
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-    if not module.name.endswith("__main__") and ".players." not in module.name  # which need the peers
+    if not module.name.endswith("__main__")
+    and ".players." not in module.name  # which need the peers
+    and module.name != "tools.bench.watched"  # whose import has this process watched from then on
 ]
 
 
