@@ -26,6 +26,8 @@ from .worker_process import WorkerProcess
 
 DUMP_S = 2.0
 """What a worker that is put down gets at most to write down its stacks: it may not have a processor just now."""
+HELD_BEATS = 3
+"""For how many beats a loop has given no sign of life when somebody holds it; one that has much to do gives one."""
 LOOK_S = 0.05
 """How often is looked whether it has: when the file no longer grows."""
 
@@ -111,11 +113,16 @@ class Patrol:
             self._runtime.happened("worker_hung", f"worker {slot.number} is {why}", {"worker": slot.number})
             self.put_down(slot.number, why)
 
+    def _is_held(self, slot: Slot) -> bool:
+        loop, loop_at = slot.beats[:2]
+        is_still = self._board.u64[slot.number * ROW_U64 + BEAT] == loop
+        return is_still and time.monotonic() - loop_at >= HELD_BEATS * self._options.heartbeat_s
+
     def interrupt(self, home: int, cause: str) -> None:
-        """Raise in the handler that holds a worker's thread."""
+        """Raise in the handler that holds a worker's thread. Where the loop turns nobody does, and nothing is done."""
         slot = self._slots.get(home)
         process = slot.process if slot is not None else None
-        if slot is not None and process is not None:
+        if slot is not None and process is not None and self._is_held(slot):
             if not slot.interrupted:
                 slot.interrupted = True
                 log.warning("worker %d: %s; interrupting the handler that holds it", home, cause)
@@ -136,6 +143,12 @@ class Patrol:
         """The process in a place has ended: from here on nobody is judged for what it did."""
         with slot.judging:
             slot.process, slot.host = None, 0
+
+    def put_down_if_held(self, home: int, cause: str) -> None:
+        """Put down a worker whose loop does not turn; one that gets on takes its orders in their turn."""
+        slot = self._slots.get(home)
+        if slot is not None and self._is_held(slot):
+            self.put_down(home, cause)
 
     def put_down(self, home: int, cause: str) -> None:
         """Kill a worker that does not get on, after it has written down where it is: the incident names that."""

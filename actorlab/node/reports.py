@@ -33,7 +33,7 @@ def reports(controller: Controller) -> dict[str, Callable[..., Any]]:
         "dead_letters": lambda kernel, numbers: letters.count(numbers),
         "event": lambda kernel, kind, text, fields: controller.happened(kind, text, fields),
         "interrupt_worker": lambda kernel, home, cause: controller.patrol.interrupt(home, cause),
-        "kill_worker": lambda kernel, home, cause: controller.patrol.put_down(home, cause),
+        "kill_worker": lambda kernel, home, cause: controller.patrol.put_down_if_held(home, cause),
         "gave_up": lambda kernel, address, cause: controller.causes.__setitem__(address, cause),
         "guest_word": lambda kernel, *words: controller.hosting.guest_word(*words),
         "stays": lambda kernel, home, what, why: controller.recycler.stays(home, what, why),

@@ -26,6 +26,7 @@ from .roster import Roster
 STUCK_GRACE_S = 1.0
 INTERRUPTS = 10
 INTERRUPT_EVERY_S = 0.1
+ROUNDS = 30
 LAST_WAIT_S = 30.0
 TURNS = 8
 """In how many turns each worker gets its share of a long ordered start."""
@@ -288,7 +289,8 @@ class Crew:
 
     def _await(self, home: int, answer: Future[Any], limit_s: float | None, cause: str) -> Any:
         """Wait for a kernel's answer. From a worker that does not even take the order, because a handler holds its
-        thread: the handler is interrupted, and if that does not help the worker killed."""
+        thread: the handler is interrupted, and if that does not help the worker killed. One that has much to do, and
+        gets on, is waited for: the controller, who sees which it is, then does neither."""
         try:
             return answer.get(timeout=limit_s)
         except CallTimeout:
@@ -296,13 +298,14 @@ class Crew:
         runtime = self._runtime
         if home in runtime.kernels:  # our own process, which is not to be killed
             return answer.get()
-        for _ in range(INTERRUPTS):
-            runtime.tell_kernel(CONTROLLER_HOME, "interrupt_worker", home, cause)
-            try:
-                return answer.get(timeout=INTERRUPT_EVERY_S)
-            except CallTimeout:
-                pass
-        runtime.tell_kernel(CONTROLLER_HOME, "kill_worker", home, cause)
+        for _ in range(ROUNDS):
+            for _ in range(INTERRUPTS):
+                runtime.tell_kernel(CONTROLLER_HOME, "interrupt_worker", home, cause)
+                try:
+                    return answer.get(timeout=INTERRUPT_EVERY_S)
+                except CallTimeout:
+                    pass
+            runtime.tell_kernel(CONTROLLER_HOME, "kill_worker", home, cause)
         return answer.get(timeout=LAST_WAIT_S)
 
     def release(self, children: list[str] | None = None) -> None:

@@ -38,13 +38,14 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]
     watch: Any = patrol.Patrol
     one = watch({1: slot}, board, options, runtime, tmp_path, lambda number: None, lambda *_: None)
 
-    def look_again(after_s: float, beats: bool = False) -> bool:
+    def look_again(after_s: float, beats: bool = False, loop: bool = True) -> bool:
         now[0] += after_s
-        words[ROW_U64 + BEAT] += beats
+        words[ROW_U64 + BEAT] += beats and loop
         words[ROW_U64 + BEAT2] += beats
         one.look()
         return bool(down)
 
+    look_again.patrol, look_again.process = one, slot.process  # type: ignore[attr-defined]
     return look_again
 
 
@@ -64,6 +65,22 @@ def test_a_machine_that_stood_still_puts_nobody_down(look: Callable[..., bool]) 
 def test_a_machine_that_stands_still_again_and_again_hides_nobody_who_hangs(look: Callable[..., bool]) -> None:
     ticks = round(HANG_S / BEAT_S) + 1
     assert any(look(BEAT_S) or look(10 * BEAT_S) for _ in range(ticks))
+
+
+def test_who_gets_on_is_neither_interrupted_nor_put_down_for_an_order_that_has_to_wait(look: Any) -> None:
+    sent: list[int] = []
+    look.process.send_signal = sent.append
+    for _ in range(20):
+        assert not look(BEAT_S, beats=True)
+        look.patrol.interrupt(1, "one does not start")
+        look.patrol.put_down_if_held(1, "one does not start")
+        assert not look(0.0) and sent == []
+    for _ in range(patrol.HELD_BEATS + 1):  # from here on somebody holds the loop, while its helper thread beats
+        assert not look(BEAT_S, beats=True, loop=False)
+    look.patrol.interrupt(1, "one does not start")
+    assert sent == [signal.SIGUSR1] and not look(0.0)
+    look.patrol.put_down_if_held(1, "one does not start")
+    assert look(0.0)
 
 
 @pytest.mark.process
@@ -99,6 +116,7 @@ def test_a_worker_that_ends_while_it_is_to_be_interrupted_is_none_of_the_stops_b
     slot.process = SimpleNamespace(send_signal=lambda number: False)
     one: Any = patrol.Patrol.__new__(patrol.Patrol)
     one._slots = {1: slot}
+    monkeypatch.setattr(patrol.Patrol, "_is_held", lambda *_: True)
     monkeypatch.setattr(patrol.log, "warning", lambda *_: setattr(slot, "process", None))
     one.interrupt(1, "does not stop")
 

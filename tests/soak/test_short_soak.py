@@ -14,7 +14,7 @@ import pytest
 from tools.soak import nemesis
 from tools.soak.__main__ import limits, main, own_room, parser
 from tools.soak.campaign import Campaign, Plan
-from tools.soak.measure import MEASURES, Sample, trend
+from tools.soak.measure import LIMITS, Sample, grown, trend
 
 pytestmark = pytest.mark.process
 
@@ -46,7 +46,7 @@ def test_the_command_writes_a_report_with_a_plot(tmp_path, capsys):
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["rounds"] == 1
     assert report["rounds_with_violations"] == []
-    assert set(report["trend"]) == set(MEASURES)
+    assert set(report["trend"]) == set(LIMITS)
     assert "growth an hour" in (tmp_path / "report.md").read_text()
     assert xml.etree.ElementTree.parse(tmp_path / "plot.svg").getroot().tag.endswith("svg")
     assert "good" in capsys.readouterr().out
@@ -59,8 +59,11 @@ def test_a_soak_of_so_many_kills_lasts_as_long_as_they_take():
 
 
 def test_a_leak_shows_as_a_slope_and_noise_does_not():
-    noisy = [Sample(n, 100 + n % 7, 50 + n / 36, 10, 5, 3.0, 40, 4, n) for n in range(3600)]
+    noisy = [Sample(n, 100 + n % 7, 50 + n / 36, 40, 10, 5, 3.0, 40, 4, n) for n in range(3600)]
     found = trend(noisy)
     assert abs(found["pss_mib"]["per_hour"]) < 1
     assert 95 < found["own_pss_mib"]["per_hour"] < 105
     assert found["descriptors"]["per_hour"] == 0
+    (said,) = grown(found, 3600.0, 3600)
+    assert said.startswith("own_pss_mib: ")
+    assert grown(found, 3600.0, 60 * 3600) == []  # sixty deaths a second have sixty times as many books
