@@ -1,7 +1,8 @@
 """The contest's command: `python -m tools.bench.contest [works] [--install] [--runs 3] [--json FILE] [--page FILE]`.
 
 Edge (the terminal, files). Each run starts every player anew, one after the other, and each does all works it can, and
-goes along all curves as far as it can. The exit status is 1 when actorlab could not do one.
+goes along all curves as far as it can; with `--growth-runs`, in the first few runs only. The exit status is 1 when
+actorlab could not do one.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("--growth", action="store_true", help="the curves only: everything with `_by_` in its name")
     parser.add_argument("--install", action="store_true", help="make the peers' environment first")
     parser.add_argument("--runs", type=int, default=3, help="runs of each player (3)")
+    parser.add_argument("--growth-runs", type=int, help="in how many of them the curves are gone along (all)")
     parser.add_argument("--only", metavar="NAMES", help="only these players, by commas; actorlab is always one")
     parser.add_argument("--json", metavar="FILE", help="keep every figure in FILE")
     parser.add_argument("--page", metavar="FILE", help="write FILE (docs/benchmarks.md), its plots and figures beside")
@@ -46,7 +48,8 @@ def main() -> int:
     print(*(f"{key:<8}{value}" for key, value in where.items()), sep="\n", end="\n\n", flush=True)
     standing, growth = Standing(), Growth()
     for run in range(options.runs):
-        for player in players:
+        grows = options.growth_runs is None or run < options.growth_runs
+        for player in players if grows else (player for player in players if player not in GROWING):
             _play(player, asked, standing, growth, f"run {run + 1}")
     print(table(standing), text(growth), sep="\n")
     kept = json.dumps(

@@ -104,7 +104,7 @@ GROWING = (
     ),
     _grows(
         "Dask actors",
-        _far(f"{_ASKED} tell {_MADE} fan", actors=1_000),
+        _far(f"{_ASKED} tell {_MADE} fan", actors=100),
         _far("start memory", workers=4),
         _far("context", readers=4),
         packages=("distributed>=2024.1", "dask>=2024.1"),
@@ -120,7 +120,8 @@ GROWING = (
     ),
     _grows(
         "Pykka",
-        _far(f"{_ASKED} tell {_MADE} fan", actors=10_000),
+        _far(f"{_ASKED} tell", actors=10_000),
+        _far(f"{_MADE} fan", actors=1_000),
         _far("lookup", names=1_000),
         packages=("pykka>=4.4",),
     ),

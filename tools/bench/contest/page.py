@@ -77,8 +77,8 @@ each run, in an environment of its own, and does everything it can. Medians over
 
     python -m tools.bench.contest --install --page docs/benchmarks.md
 
-`--growth` goes along the curves at the end of this page only, `--only Ray,BEAM` has some of them play, `--json FILE`
-keeps every figure with the machine and the commit.
+`--growth` goes along the curves at the end of this page only, `--growth-runs 1` along them once, `--only Ray,BEAM` has
+some of them play, `--json FILE` keeps every figure with the machine and the commit.
 
 Ray and Thespian have a process for every actor; Pykka has threads and no other process; `multiprocessing` is a bare
 pipe, queue or process with no actor behind it. BEAM is the distribution's Erlang, two virtual machines that talk over
