@@ -183,7 +183,7 @@ def test_we_can_do_all_of_our_works_with_the_right_results(player) -> None:
 def test_we_go_along_every_curve_and_beam_where_it_is_along_those_it_has() -> None:
     for player in GROWING:
         if player.name in ("actorlab", "BEAM") and not absent(player):
-            far = {"workers": 2, "readers": 1}
+            far = {"actors": 10, "workers": 2, "readers": 1}
             amounts = {curve: far.get(curve.rpartition("_")[2], 100) for curve in player.amounts}
             said = {(figure["work"], figure["at"]) for figure in play(player, amounts)}
             tails = {(curve, at) for curve, at in amounts.items() if curve.startswith("tail")}  # where enough was asked
