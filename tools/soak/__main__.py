@@ -54,6 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     report.mkdir(parents=True, exist_ok=True)
     rounds: list[Round] = []
     samples: list[Sample] = []
+    too_much: list[str] = []
     with own_room() as room:
         plan = Plan(options.workers, options.seed, options.rate, options.round_s, room if options.fill else None)
         with Campaign(plan, report) as campaign:
@@ -72,12 +73,11 @@ def main(arguments: list[str] | None = None) -> int:
                 print(line_of(outcome, kills), flush=True)
                 for violation in outcome.violations[:20]:
                     print(f"    {violation}", flush=True)
-                write(report, options, rounds, samples, time.monotonic() - began, plan.room is not None)
+                too_much = write(report, options, rounds, samples, time.monotonic() - began, plan.room is not None)
                 if outcome.violations and not options.keep_going:
                     break
     broken = sum(bool(outcome.violations) for outcome in rounds)
     print(f"{len(rounds)} rounds, {kills} kills, {broken} rounds with violations; report in {report}")
-    too_much = grown(trend(samples), samples[-1].at_s, kills) if samples else []
     for growth in too_much:
         print(f"    grew: {growth}", flush=True)
     return 1 if broken or too_much else 0
@@ -107,8 +107,8 @@ def line_of(outcome: Round, kills: int) -> str:
 
 def write(
     report: Path, options: argparse.Namespace, rounds: list[Round], samples: list[Sample], took_s: float, filled: bool
-) -> None:
-    """Write report.json, report.md and plot.svg."""
+) -> list[str]:
+    """Write report.json, report.md and plot.svg; return what grew that must not."""
     outcomes: Counter[str] = Counter()
     blows: Counter[str] = Counter()
     for outcome in rounds:
@@ -116,13 +116,15 @@ def write(
         blows.update(outcome.blows)
     broken = [(outcome.number, outcome.violations) for outcome in rounds if outcome.violations]
     trends = trend(samples) if samples else {}
+    kills = sum(outcome.kills for outcome in rounds)
+    too_much = grown(trends, took_s, kills)
     summary = {
         "seconds": round(took_s, 1),
         "workers": options.workers,
         "seed": options.seed,
         "blows_a_second": options.rate,
         "rounds": len(rounds),
-        "kills": sum(outcome.kills for outcome in rounds),
+        "kills": kills,
         "messages": sum(outcome.messages for outcome in rounds),
         "handled": sum(outcome.handled for outcome in rounds),
         "outcomes": dict(outcomes),
@@ -131,7 +133,7 @@ def write(
         "slowest_rest_s": round(max(outcome.recovered_s for outcome in rounds), 3),
         "rounds_with_violations": broken,
         "trend": trends,
-        "grew": grown(trends, took_s, sum(outcome.kills for outcome in rounds)),
+        "grew": too_much,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}",
         "python": sys.version.split()[0],
         "commit": commit(),
@@ -149,6 +151,7 @@ def write(
         (report / "plot.svg").write_text(draw(samples, title))
     lines += ["", *(f"- round {number}: {text}" for number, texts in broken for text in texts[:20])]
     (report / "report.md").write_text("\n".join(lines) + "\n")
+    return too_much
 
 
 def commit() -> str:
