@@ -32,10 +32,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.check_promises import CRASH
 from tools.excused_stores import EXCUSED
 
 PACKAGES = ("actor", "memory", "node", "registry", "transport")
-CRASH = re.compile(r"^[ \t]*# crash: [a-z_.]+[ \t]*$")
 REASON = re.compile(r"^[ \t]*# no crash point: \S")
 
 ROOTS = frozenset({"buf", "mmap"})

@@ -150,18 +150,21 @@ def _node(workers: int) -> al.Node:
     return al.Node(workers=workers, start_method="fork", preload=watched)
 
 
-def tell() -> list[Round]:
-    """Tell an actor of the same worker."""
+def _within_a_worker(way: str, n: int) -> list[Round]:
+    """Have a source do to a sink of the same worker what its method `way` does, `n` times a round."""
     with _node(1) as node, apart(node):
         source, sink = node.spawn(Source, placement=1), node.spawn(Sink, placement=1)
-        return [source.within(60).call.tell(sink, MESSAGES[_mode[0]]) for _ in range(ROUNDS[_mode[0]])]
+        return [getattr(source.within(60).call, way)(sink, n) for _ in range(ROUNDS[_mode[0]])]
+
+
+def tell() -> list[Round]:
+    """Tell an actor of the same worker."""
+    return _within_a_worker("tell", MESSAGES[_mode[0]])
 
 
 def call() -> list[Round]:
     """Call an actor of the same worker."""
-    with _node(1) as node, apart(node):
-        source, sink = node.spawn(Source, placement=1), node.spawn(Sink, placement=1)
-        return [source.within(60).call.ask(sink, CALLS[_mode[0]]) for _ in range(ROUNDS[_mode[0]])]
+    return _within_a_worker("ask", CALLS[_mode[0]])
 
 
 def _to_a_stopped_worker(take_up: Callable[[Round, Round], Round]) -> list[Round]:
